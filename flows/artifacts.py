@@ -1,0 +1,201 @@
+"""What a stage wrote: its outputs, the digests that say they are whole, and how they enter and leave MLflow.
+
+A stage writes files into a folder; each thing directly in it is one output, named by its stem. On commit the
+files become artifacts of the stage's run, the folder `model` becomes a LoggedModel, and `manifest.json`
+({output: {path: sha256}}) is written last. An output is read only after its files were compared with it.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlparse
+
+from mlflow.exceptions import MlflowException
+
+from flows.digests import (
+    DamagedError,
+    Manifest,
+    check_whole,
+    content_digest,
+    manifest_of,
+    output_digest,
+    stage_digest,
+)
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+MANIFEST = "manifest.json"
+MODEL = "model"
+
+
+@dataclass(frozen=True)
+class Output:
+    """One output of a stage, or a folder of the user's. `path` is None for one that lies on a server."""
+
+    path: Path | None
+    digest: str
+    run_id: str  # "" for a folder of the user's
+    stage: str = ""
+    name: str = ""
+    model_id: str = ""
+    file: str = ""  # its path among the run's artifacts
+
+
+@dataclass(frozen=True)
+class StageRun:
+    """A finished stage: its run, what it depended on, what it wrote, and how long that took."""
+
+    run_id: str
+    stage: str
+    key: str
+    digest: str
+    seconds: float
+    outputs: Mapping[str, Output]
+
+
+def local_path(uri: str) -> Path | None:
+    """The path that a file:// address names; None for an address on a server."""
+    parsed = urlparse(uri)
+    return Path(unquote(parsed.path)) if parsed.scheme in ("", "file") else None
+
+
+def commit(client: "MlflowClient", run: "Run", out: Path) -> tuple[Manifest, str]:
+    """Log what a stage wrote; return the manifest and the id of its LoggedModel ("" without one)."""
+    manifest, run_id, model_id = manifest_of(out), run.info.run_id, ""
+    for thing in sorted(thing for thing in out.iterdir() if not thing.name.startswith(".")):
+        if thing.name == MODEL and thing.is_dir():
+            model_id = log_model(client, run, thing)
+        elif thing.is_dir():
+            client.log_artifacts(run_id, str(thing), thing.name)
+        else:
+            client.log_artifact(run_id, str(thing))
+    client.log_dict(run_id, manifest, MANIFEST)
+    return manifest, model_id
+
+
+def log_model(client: "MlflowClient", run: "Run", folder: Path) -> str:
+    """Make a LoggedModel of a save_pretrained folder, as an output of the run; return its id."""
+    from mlflow.entities import LoggedModelOutput
+
+    name = run.info.run_name or MODEL
+    model = client.create_logged_model(run.info.experiment_id, name=name, source_run_id=run.info.run_id)
+    try:
+        client.log_model_artifacts(model.model_id, str(folder))
+    except BaseException:
+        client.finalize_logged_model(model.model_id, "FAILED")
+        raise
+    client.finalize_logged_model(model.model_id, "READY")
+    client.log_outputs(run.info.run_id, [LoggedModelOutput(model.model_id, 0)])
+    return model.model_id
+
+
+def load(client: "MlflowClient", run: "Run", cache: Path) -> StageRun:
+    """The outputs of a finished run after checking that they are all there and whole; DamagedError otherwise.
+
+    In a store on a server only the presence of the files is checked here, their bytes by `fetch`.
+    """
+    tags = run.data.tags
+    manifest = read_manifest(client, run, cache)
+    if stage_digest(manifest) != tags["rlmec.digest"]:
+        raise DamagedError(f"{MANIFEST} was altered")
+    outputs = {}
+    for name, files in manifest.items():
+        model_id = tags.get("rlmec.model", "") if name == MODEL else ""
+        path = checked_path(client, run, name, files, model_id)
+        file = name if next(iter(files), "").startswith(f"{name}/") else next(iter(files), name)
+        outputs[name] = Output(
+            path, output_digest(name, files), run.info.run_id, tags["rlmec.stage"], name, model_id, file
+        )
+    return StageRun(
+        run.info.run_id,
+        tags["rlmec.stage"],
+        tags["rlmec.key"],
+        tags["rlmec.digest"],
+        float(tags["rlmec.seconds"]),
+        outputs,
+    )
+
+
+def read_manifest(client: "MlflowClient", run: "Run", cache: Path) -> Manifest:
+    """The manifest of a run; DamagedError where it cannot be read."""
+    root = local_path(run.info.artifact_uri)
+    try:
+        if root is None:
+            cache.mkdir(parents=True, exist_ok=True)
+            root = Path(client.download_artifacts(run.info.run_id, MANIFEST, str(cache))).parent
+        return json.loads((root / MANIFEST).read_text())
+    except (OSError, ValueError, MlflowException) as error:
+        raise DamagedError(f"{MANIFEST} cannot be read ({type(error).__name__})") from error
+
+
+def checked_path(
+    client: "MlflowClient", run: "Run", name: str, files: Mapping[str, str], model_id: str
+) -> Path | None:
+    """Where an output lies after its check: a path, or None in a store on a server."""
+    root = local_path(run.info.artifact_uri)
+    if model_id:
+        root = model_root(client, model_id)
+        files = {path.removeprefix(f"{name}/"): digest for path, digest in files.items()}
+    if root is None:
+        listed = remote_files(client, run.info.run_id, model_id)
+        missing = sorted(set(files) - listed)
+        if missing:
+            raise DamagedError(f"{missing[0]} is missing on the server")
+        return None
+    check_whole(root, files)
+    if model_id:
+        return root
+    return root / name if (root / name).is_dir() else root / next(iter(files))
+
+
+def model_root(client: "MlflowClient", model_id: str) -> Path | None:
+    """The folder of a LoggedModel, None on a server; DamagedError where it was deleted."""
+    try:
+        return local_path(client.get_logged_model(model_id).artifact_location)
+    except MlflowException as error:
+        raise DamagedError(f"the logged model {model_id} was deleted") from error
+
+
+def remote_files(client: "MlflowClient", run_id: str, model_id: str) -> set[str]:
+    """Every file of a run's artifacts, or of a LoggedModel, on a server."""
+    waiting: list[str | None] = [None]
+    found = set()
+    while waiting:
+        folder = waiting.pop()
+        entries = (
+            client.list_logged_model_artifacts(model_id, folder)
+            if model_id
+            else client.list_artifacts(run_id, folder)
+        )
+        waiting += [entry.path for entry in entries if entry.is_dir]
+        found |= {entry.path for entry in entries if not entry.is_dir}
+    return found
+
+
+def fetch(output: Output, cache: Path, tracking_uri: str) -> Path:
+    """A local path of an output. On a server's store it is downloaded into `cache` once and checked."""
+    if output.path is not None:
+        return output.path
+    from mlflow.artifacts import download_artifacts
+
+    place = cache / output.digest
+    found = next(iter(place.glob("*")), None) if place.is_dir() else None
+    if found is None:
+        partial = cache / f".{output.digest}.{os.getpid()}"
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        source = f"models:/{output.model_id}" if output.model_id else f"runs:/{output.run_id}/{output.file}"
+        target = partial / output.name if output.model_id else partial
+        download_artifacts(artifact_uri=source, dst_path=str(target), tracking_uri=tracking_uri)
+        shutil.rmtree(place, ignore_errors=True)
+        os.replace(partial, place)
+        found = next(place.glob("*"))
+    if content_digest(found) != output.digest:
+        raise DamagedError(f"{found.name} was altered on the server or in {place}")
+    return found

@@ -1,0 +1,154 @@
+"""The `rlmec` command. Exit codes: 0 done, 1 a stage failed, 2 the user's mistake, 130 Ctrl-C, 143 SIGTERM.
+
+A command is a function that takes the parsed arguments and returns an exit code, and a line in COMMANDS.
+Everything heavy is imported inside the commands, so that `rlmec --help` and `rlmec list` answer at once.
+"""
+
+import argparse
+import json
+import shlex
+import signal
+import sys
+from collections.abc import Callable, Sequence
+
+from flows.home import quieten
+from tasks.errors import UserError
+
+Command = Callable[[argparse.Namespace], int]
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run a pipeline; print its tables, or with --json its summary on standard output."""
+    from flows.control import Control
+    from flows.report import show
+    from flows.rlmec import run_pipeline
+    from flows.store import open_store
+
+    base = None
+    if arguments.from_run and arguments.preset is None:
+        base = open_store().config_of(arguments.from_run)
+    from flows.config import load_config
+
+    config = load_config(arguments.preset, arguments.recipe, arguments.seed, arguments.set, base)
+    control = Control(
+        tuple(arguments.force), arguments.only, arguments.until, arguments.from_run, typed(arguments)
+    )
+    outcome = run_pipeline(config, control)
+    if arguments.json:
+        print(json.dumps(outcome.summary))
+    show(outcome, open_store())
+    return 0
+
+
+def typed(arguments: argparse.Namespace) -> str:
+    """The command as the user typed it, without the stages that it names."""
+    words = ["rlmec", "run", *([arguments.preset] if arguments.preset else [])]
+    for option in ("recipe", "seed"):
+        value = getattr(arguments, option)
+        words += [f"--{option}", str(value)] if value is not None else []
+    for setting in arguments.set:
+        words += ["--set", setting]
+    return shlex.join(words)
+
+
+def list_things(arguments: argparse.Namespace) -> int:
+    """Print what there is of a kind, a line each."""
+    from flows.listing import lines
+
+    for line in lines(arguments.kind):
+        print(line)
+    return 0
+
+
+def ui(arguments: argparse.Namespace) -> int:
+    """Serve the MLflow UI on our store until Ctrl-C."""
+    from flows.ui import serve
+
+    return serve(arguments.port)
+
+
+def doctor(arguments: argparse.Namespace) -> int:
+    """Check the environment, a line a check; 1 if something is wrong."""
+    from flows.doctor import check
+
+    return check(with_prefect=arguments.prefect)
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("preset", nargs="?", metavar="PRESET", help="a preset's name or TOML file (default: tiny)")
+    add("--recipe", metavar="NAME", help="a recipe's name or TOML file (default: rlmec)")
+    add("--seed", type=int, metavar="N", help="the run's seed (default: 0)")
+    add("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="set an option; repeatable")
+    add("--force", action="append", default=[], metavar="STAGE", help="run a stage again; repeatable")
+    add("--only", metavar="STAGE", help="run this stage alone, on what its upstream stages left in the store")
+    add("--until", metavar="STAGE", help="stop after this stage")
+    add("--from-run", metavar="RUN", help="take earlier stages from this run (id, its beginning, or name)")
+    add("--json", action="store_true", help="print summary.json on standard output")
+
+
+def add_list(parser: argparse.ArgumentParser) -> None:
+    from flows.listing import KINDS
+
+    parser.add_argument("kind", choices=list(KINDS))
+
+
+def add_ui(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--port", type=int, default=5000, help="port on 127.0.0.1 (default: 5000)")
+
+
+def add_doctor(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--prefect", action="store_true", help="also start Prefect's server once (10 s)")
+
+
+COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None], Command]] = {
+    "run": ("run the method, or the stages of it that are not in the store", add_run, run),
+    "list": ("what there is: presets, recipes, stages, datasets, teachers", add_list, list_things),
+    "ui": ("the MLflow UI on the store", add_ui, ui),
+    "doctor": ("check the environment, the store and the device", add_doctor, doctor),
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line as argparse sees it."""
+    top = argparse.ArgumentParser(
+        prog="rlmec", description="Token-level rewards from a generative reward model, as a workflow."
+    )
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, (text, add_arguments, _) in COMMANDS.items():
+        add_arguments(commands.add_parser(name, help=text, description=text))
+    return top
+
+
+def terminate(number: int, frame: object) -> None:  # noqa: ARG001 (signal's signature)
+    """End on SIGTERM as on Ctrl-C: through the `finally` and `except` of whatever is running."""
+    raise SystemExit(128 + number)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    arguments = parser().parse_args(argv)
+    quieten()
+    signal.signal(signal.SIGTERM, terminate)
+    try:
+        return COMMANDS[arguments.command][2](arguments)
+    except UserError as error:
+        say(f"rlmec: {' '.join(str(error).split())}")
+        return 2
+    except KeyboardInterrupt:
+        say("rlmec: interrupted; what was finished stays finished, and the same command goes on from there")
+        return 130
+    except Exception as error:  # noqa: BLE001 (the last line of defence: one line, exit code 1)
+        where = " ".join(getattr(error, "__notes__", []))
+        what = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        say(f"rlmec: {where or arguments.command} failed: {what}")
+        return 1
+
+
+def say(line: str) -> None:
+    """One line on standard error."""
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

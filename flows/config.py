@@ -1,0 +1,223 @@
+"""The configuration of a run: a preset TOML, a recipe TOML and what the command line sets, checked whole.
+
+    config = load_config("tiny", recipe="sft", seed=1, sets=["train_policy.updates=300"])
+
+Each stage's options are a class beside the stage; here they are only put together.
+"""
+
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from copy import deepcopy
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field, ValidationError
+
+from flows.nearest import suggestion
+from tasks.align import AlignOptions
+from tasks.errors import UserError
+from tasks.evaluate import EvaluateOptions
+from tasks.prepare import PrepareOptions
+from tasks.rewrite import RewriteOptions
+from tasks.sample import SampleOptions
+from tasks.score import ScoreOptions
+from tasks.teach import TeachOptions
+from tasks.train_policy import TrainPolicyOptions
+from tasks.train_reward_model import TrainRewardModelOptions
+from tasks.warm_up import WarmUpOptions
+
+HERE = Path(__file__).parent
+DEFAULT_PRESET, DEFAULT_RECIPE = "tiny", "rlmec"
+Tables = dict[str, Any]
+
+
+class Recipe(BaseModel, extra="forbid", frozen=True):
+    """How the policy is trained: what assigns credit to tokens, and what is imitated."""
+
+    name: str
+    description: str = ""
+    credit: str | None = Field(
+        None, description="the credit source of stage score; none without token rewards"
+    )
+    imitate: Literal["rewrites", "reference", "none", "right"] = Field(
+        "rewrites", description="what the policy imitates"
+    )
+    train_policy: dict[str, Any] = Field(default_factory=dict, description="options of stage train_policy")
+
+    @property
+    def uses_rewrites(self) -> bool:
+        """Whether wrong samples are rewritten: to imitate the rewrites, or to train the GRM."""
+        return self.imitate == "rewrites" or self.credit == "grm"
+
+    @property
+    def uses_samples(self) -> bool:
+        """Whether the policy learns from its own samples at all."""
+        return self.credit is not None or self.imitate in ("rewrites", "right")
+
+
+class PolicyOptions(BaseModel, extra="forbid", frozen=True):
+    """Which policy the run starts from."""
+
+    checkpoint: str | None = Field(
+        None, description="a local folder or hub id to start from, in place of stage warm_up"
+    )
+
+
+class RunConfig(BaseModel, extra="forbid", frozen=True):
+    """All that a run depends on."""
+
+    preset: str = Field(description="the name under which the policy is registered")
+    recipe: Recipe
+    seed: int = Field(0, ge=0, description="every stage but prepare draws its own seed from this one")
+    retries: int = Field(0, ge=0, description="how often a stage that failed is tried again")
+    policy: PolicyOptions = PolicyOptions()
+    prepare: PrepareOptions = PrepareOptions()
+    warm_up: WarmUpOptions = WarmUpOptions()
+    sample: SampleOptions = SampleOptions()
+    teach: TeachOptions = TeachOptions()
+    train_reward_model: TrainRewardModelOptions = TrainRewardModelOptions()
+    rewrite: RewriteOptions = RewriteOptions()
+    align: AlignOptions = AlignOptions()
+    score: ScoreOptions = ScoreOptions()
+    train_policy: TrainPolicyOptions = TrainPolicyOptions()
+    evaluate: EvaluateOptions = EvaluateOptions()
+
+
+def load_config(
+    preset: str | None = None,
+    recipe: str | None = None,
+    seed: int | None = None,
+    sets: Iterable[str] = (),
+    base: Mapping[str, Any] | None = None,
+) -> RunConfig:
+    """The configuration from a preset (or `base`, a run's config.json), a recipe and settings.
+
+    UserError, in one line, for a name that does not exist or a value that does not fit.
+    """
+    if preset is None and base is not None:
+        tables = deepcopy(dict(base))
+    else:
+        tables = preset_tables(preset or DEFAULT_PRESET)
+    old = tables.get("recipe")
+    if recipe or not old:
+        undo_recipe(tables, old)
+        apply_recipe(tables, read_recipe(recipe or DEFAULT_RECIPE))
+    if seed is not None:
+        tables["seed"] = seed
+    for text in sets:
+        apply_setting(tables, text)
+    return validated(tables)
+
+
+def preset_tables(name: str) -> Tables:
+    """The tables of a preset, by name or path, with its name in place of its description."""
+    tables = read_toml(name, "presets")
+    tables.pop("description", None)
+    if "recipe" in tables:
+        raise UserError(f"preset {name}: a preset names no recipe; use --recipe")
+    return {**tables, "preset": Path(name).stem}
+
+
+def read_recipe(name: str) -> Recipe:
+    """A recipe by name or path."""
+    return checked(Recipe, {**read_toml(name, "recipes"), "name": Path(name).stem}, f"recipe {name}: ")
+
+
+def apply_recipe(tables: Tables, recipe: Recipe) -> None:
+    """Put a recipe's choices into the options of the stages that carry them out."""
+    tables["recipe"] = recipe.model_dump()
+    tables.setdefault("train_policy", {}).update({**recipe.train_policy, "imitate": recipe.imitate})
+    if recipe.credit is not None:
+        tables.setdefault("score", {})["credit"] = recipe.credit
+
+
+def undo_recipe(tables: Tables, old: Mapping[str, Any] | None) -> None:
+    """Give the options that an earlier recipe set back the value of their preset, or else their default."""
+    if not old:
+        return
+    try:
+        preset = preset_tables(tables["preset"]).get("train_policy", {})
+    except UserError:
+        preset = {}
+    for option in old["train_policy"]:
+        tables["train_policy"].pop(option, None)
+        if option in preset:
+            tables["train_policy"][option] = preset[option]
+
+
+def apply_setting(tables: Tables, text: str) -> None:
+    """Apply one `section.key=value`; the value is TOML, or else a plain string."""
+    path, equals, value = text.partition("=")
+    *sections, key = path.strip().split(".")
+    if not equals or not key:
+        raise UserError(f"--set {text}: write it as section.key=value")
+    if path.strip().split(".")[0] in ("preset", "recipe"):
+        raise UserError(f"--set {text}: use the PRESET argument or --recipe for that")
+    table = tables
+    for section in sections:
+        table = table.setdefault(section, {})
+        if not isinstance(table, dict):
+            raise UserError(f"--set {text}: {section} is no section")
+    table[key] = parsed(value.strip())
+
+
+def parsed(value: str) -> Any:
+    """A value as TOML reads it: 3, 0.5, true, [1, 2], "text"; a bare word is a string."""
+    try:
+        return tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return value
+
+
+def read_toml(name: str, kind: Literal["presets", "recipes"]) -> Tables:
+    """A preset or recipe by its name here or by a path that ends in .toml."""
+    path = HERE / kind / f"{name}.toml" if name in names(kind) else Path(name).expanduser()
+    if path.suffix != ".toml":
+        raise UserError(f"no {kind.removesuffix('s')} {name!r}: {suggestion(name, names(kind))}")
+    try:
+        return tomllib.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file") from error
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read as TOML ({error})") from error
+
+
+def names(kind: Literal["presets", "recipes"]) -> list[str]:
+    """The presets or recipes that come with the package."""
+    return sorted(path.stem for path in (HERE / kind).glob("*.toml"))
+
+
+def validated(tables: Mapping[str, Any]) -> RunConfig:
+    """The tables as a RunConfig; UserError names the first key that is wrong."""
+    return checked(RunConfig, tables, "")
+
+
+def checked(model: type[Any], values: Mapping[str, Any], where: str) -> Any:
+    """`values` as an instance of `model`; the first thing wrong becomes one line that names its key."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise UserError(where + complaint(model, error.errors()[0])) from error
+
+
+def complaint(model: type[BaseModel], problem: Mapping[str, Any]) -> str:
+    """One line on an error of pydantic's: the key, what is wrong, the nearest name to an unknown one."""
+    keys = [str(part) for part in problem["loc"]]
+    if problem["type"] == "extra_forbidden":
+        fields = fields_at(model, keys[:-1])
+        kind = "option" if len(keys) > 1 else "section or option"
+        return f"unknown {kind} {'.'.join(keys)}: {suggestion(keys[-1], fields)}"
+    given = json.dumps(problem["input"], default=str, ensure_ascii=False)
+    return f"{'.'.join(keys)}: {problem['msg'][:1].lower()}{problem['msg'][1:]} (it is {given[:80]})"
+
+
+def fields_at(model: type[BaseModel], path: Iterable[str]) -> list[str]:
+    """The option names of the model that stands at a dotted path below `model`."""
+    for key in path:
+        field = model.model_fields.get(key)
+        kind = field.annotation if field else None
+        if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+            return []
+        model = kind
+    return list(model.model_fields)

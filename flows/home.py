@@ -1,0 +1,45 @@
+"""Where all is kept (`RLMEC_HOME`, default ./mlruns), and the environment that Prefect and MLflow read.
+
+`quieten` must run before Prefect and MLflow are imported: both read the environment only then.
+"""
+
+import logging
+import os
+from pathlib import Path
+
+QUIET = {
+    "DO_NOT_TRACK": "1",
+    "GIT_PYTHON_REFRESH": "quiet",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",  # those of transformers, too
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_LOGGING_LEVEL": "ERROR",
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",  # the console only: the Prefect UI keeps its log
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_FLOW_RUNS_LEVEL": "CRITICAL",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
+    "PREFECT_SERVER_LOGGING_LEVEL": "ERROR",  # into server.log
+    "TOKENIZERS_PARALLELISM": "false",
+    "TRANSFORMERS_VERBOSITY": "error",
+}
+
+
+def home() -> Path:
+    """The folder that holds the store, as an absolute path without links."""
+    return Path(os.environ.get("RLMEC_HOME") or "mlruns").expanduser().resolve()
+
+
+def work(*parts: str) -> Path:
+    """A path below RLMEC_HOME/work, where unfinished stages live."""
+    return home().joinpath("work", *parts)
+
+
+def quieten() -> None:
+    """Set what keeps library chatter off the terminal and Prefect's own files below RLMEC_HOME."""
+    folder = home()
+    folder.mkdir(parents=True, exist_ok=True)  # Prefect needs the parent of its home to be there
+    os.environ.setdefault("PREFECT_HOME", str(folder / "prefect"))
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    for noisy in ("alembic", "httpx", "mlflow"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)

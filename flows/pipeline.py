@@ -1,0 +1,252 @@
+"""A run of the method: finds each stage in the store or computes it, and keeps the parent run that links all.
+
+    with pipeline(method, config, control) as run:
+        method(run, config)
+    run.outcome.summary
+
+The same body can be planned: `reused` goes through it with look-ups alone and gives up at the first stage
+that must be computed, so that a pipeline that is all in the store never starts a Prefect server.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from flows import summary
+from flows.artifacts import Output, StageRun
+from flows.control import Call, Control, Promised, Rules, rules, trace
+from flows.digests import DamagedError, content_digest
+from flows.key import ROOTS, code_digest, stage_key
+from flows.registry import register_policy
+from flows.stage import as_task, compute, say
+from flows.store import Store, open_store
+from tasks.errors import UserError
+
+Method = Callable[[Any, Any], None]
+Execute = Callable[[str, Callable[[], "Done"]], "Done"]
+
+
+@dataclass(frozen=True)
+class Done:
+    """A stage of this pipeline that is finished, and whether it was before."""
+
+    label: str
+    run: StageRun
+    reused: bool
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a pipeline leaves: summary.json and the id of its parent run."""
+
+    summary: dict[str, Any]
+    run_id: str
+
+
+class MustComputeError(Exception):
+    """A look-up alone is not enough: a stage must run."""
+
+
+class _StopError(Exception):
+    """The last wanted stage is done."""
+
+
+def directly(label: str, action: Callable[[], Done]) -> Done:  # noqa: ARG001 (an Execute)
+    """Run a stage as a plain call, without Prefect."""
+    return action()
+
+
+class Pipeline:
+    """What the flow's body calls, a line a stage. Without `parent` it only looks up."""
+
+    def __init__(
+        self,
+        config: Any,
+        store: Store,
+        calls: Mapping[str, Call],
+        control: Control,
+        execute: Execute = directly,
+        package: str = "tasks",
+    ) -> None:
+        self.config, self.store, self.control, self.execute = config, store, control, execute
+        self.package = package
+        self.rules: Rules = rules(calls, control, store)
+        # Hashed before anything runs: code that is edited meanwhile is not the code that runs.
+        roots = ROOTS if package == "tasks" else (package,)
+        self.code = {
+            label: code_digest(f"{package}.{call.stage}", call.options, roots)
+            for label, call in calls.items()
+        }
+        self.parent: str | None = None
+        self.done: list[Done] = []
+        self.outcome: Outcome | None = None
+
+    def __call__(
+        self, stage: str, options: BaseModel, *, label: str | None = None, seeded: bool = True, **inputs: Any
+    ) -> Mapping[str, Output]:
+        """The outputs of a stage by name, found or computed; promises for one that this run does not need."""
+        call = Call.of(self.config.seed, stage, options, label, seeded, inputs)
+        if call.label not in self.rules.needed:
+            return Promised(call.label)
+        done = self.execute(call.label, lambda: self._finish(call))
+        self.done.append(done)
+        if self.parent:
+            self.announce(done)
+        if call.label == self.rules.last:
+            raise _StopError
+        return done.run.outputs
+
+    def external(self, name: str) -> Output:
+        """A checkpoint of the user's: a local folder, or a model on the Hugging Face hub (safetensors)."""
+        path = Path(name).expanduser()
+        if not path.is_dir():
+            path = downloaded(name)
+        return Output(path, content_digest(path), "", name=name)
+
+    def announce(self, done: Done) -> None:
+        """Link a finished stage to the parent run and say so."""
+        assert self.parent is not None
+        self.store.tag(self.parent, {f"rlmec.stage.{done.label}": done.run.run_id})
+        how = f"reused from run {done.run.run_id[:8]}, " if done.reused else ""
+        say(f"{done.label}: {how}{done.run.seconds:.1f} s")
+
+    def _finish(self, call: Call) -> Done:
+        """Take, find or compute one stage."""
+        if call.label in self.rules.taken:
+            return Done(call.label, self._taken(call), True)
+        inputs = {name: output.digest for name, output in call.inputs.items()}
+        seed = call.seed if call.seeded else None
+        key = stage_key(call.stage, self.code[call.label], call.options, seed, inputs)
+        is_forced = call.label in self.rules.forced
+        if not is_forced and call.label not in self.rules.only:
+            found = self._found(call, key)
+            if found:
+                return Done(call.label, found, True)
+        if self.parent is None:
+            raise MustComputeError(call.label)
+        say(f"{call.label} …")
+        run = compute(self.store, call, key, self.parent, self.package, is_forced)
+        return Done(call.label, run, False)
+
+    def _found(self, call: Call, key: str) -> StageRun | None:
+        """The finished stage with this key; under --only it must be there."""
+        found, problems = self.store.find(key)
+        if self.parent:
+            for problem in problems:
+                say(f"{call.label}: not reused, {problem}")
+        if found is None and self.rules.only:
+            only = self.control.only
+            if problems:
+                raise UserError(f"--only {only} needs {call.label}, but {problems[0]}: {self._remake(call)}")
+            command = f"{self._command()} --until {call.label}"
+            raise UserError(
+                f"--only {only} needs {call.label}, which is not in the store: run `{command}` first"
+            )
+        return found
+
+    def _taken(self, call: Call) -> StageRun:
+        """A stage of the run that --from-run names, as it is."""
+        run_id = self.rules.taken[call.label]
+        try:
+            return self.store.stage_run(run_id)
+        except DamagedError as error:
+            raise UserError(f"{call.label}: {error} in run {run_id}: {self._remake(call)}") from error
+
+    def _remake(self, call: Call) -> str:
+        return f"`{self._command()} --force {call.label} --until {call.label}` makes it again"
+
+    def _command(self) -> str:
+        from_run = f" --from-run {self.control.from_run}" if self.control.from_run else ""
+        return f"{self.control.command}{from_run}"
+
+
+def downloaded(name: str) -> Path:
+    """The local snapshot of a checkpoint on the hub; UserError where there is none."""
+    from huggingface_hub import snapshot_download
+
+    wanted = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]
+    try:
+        path = Path(snapshot_download(name, allow_patterns=wanted))
+    except Exception as error:
+        reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
+        raise UserError(
+            f"policy.checkpoint {name!r} is no local folder and could not be had from the hub ({reason})"
+        ) from error
+    if not any(path.glob("*.safetensors")):
+        raise UserError(f"policy.checkpoint {name!r} has no .safetensors file; pickled weights are not read")
+    return path
+
+
+@contextmanager
+def parent_run(run: Pipeline, started: float) -> Iterator[None]:
+    """The parent run around a body of stages: its configuration, the links, the summary, and how it ended."""
+    store, config = run.store, run.config
+    name = f"{config.preset}-{config.recipe.name}-{config.seed}-{datetime.now():%m%d-%H%M%S}"
+    tags = {"preset": config.preset, "recipe": config.recipe.name, "seed": str(config.seed)}
+    tags = {"rlmec.kind": "pipeline", **{f"rlmec.{tag}": text for tag, text in tags.items()}}
+    run.parent = store.start(name, tags).info.run_id
+    try:
+        store.params(run.parent, config.model_dump(mode="json"))
+        store.client.log_dict(run.parent, config.model_dump(mode="json"), "config.json")
+        with suppress(_StopError):
+            yield
+        run.outcome = conclude(run, started)
+        store.end(run.parent, "FINISHED")
+    except Exception:
+        store.end(run.parent, "FAILED")
+        raise
+    except BaseException:  # Ctrl-C or SIGTERM
+        store.end(run.parent, "KILLED")
+        raise
+
+
+def conclude(run: Pipeline, started: float) -> Outcome:
+    """Write the summary and its numbers to the parent run, and register the policy."""
+    assert run.parent is not None
+    result = summary.build(run.config, run.done, run.store, time.monotonic() - started)
+    run.store.client.log_text(run.parent, json.dumps(result, indent=2), "summary.json")
+    summary.log_accuracy(run.store, run.parent, result)
+    trained = {done.label: done.run for done in run.done}.get("train_policy")
+    if trained:
+        register_policy(run.store, trained, result)
+    return Outcome(result, run.parent)
+
+
+@contextmanager
+def pipeline(
+    method: Method, config: Any, control: Control, package: str = "tasks", execute: Execute | None = None
+) -> Iterator[Pipeline]:
+    """A pipeline whose stages are computed where the store lacks them, each as a Prefect task by default."""
+    started = time.monotonic()
+    store = open_store()
+    store.sweep()
+    as_tasks: Execute = partial(as_task, retries=getattr(config, "retries", 0))
+    run = Pipeline(config, store, trace(method, config), control, execute or as_tasks, package)
+    with parent_run(run, started):
+        yield run
+
+
+def reused(method: Method, config: Any, control: Control, package: str = "tasks") -> Outcome | None:
+    """The outcome where every stage is in the store already; None, with nothing done, where one is not."""
+    started = time.monotonic()
+    store = open_store()
+    store.sweep()
+    run = Pipeline(config, store, trace(method, config), control, package=package)
+    try:
+        method(run, config)
+    except MustComputeError:
+        return None
+    except _StopError:
+        pass
+    with parent_run(run, started):
+        for done in run.done:
+            run.announce(done)
+    return run.outcome

@@ -1,0 +1,53 @@
+"""The trained policy in MLflow's model registry: `rlmec-<preset>`, alias `candidate`, with its scores."""
+
+import re
+from typing import Any
+
+from mlflow.exceptions import MlflowException
+
+from flows.artifacts import StageRun
+from flows.store import Store, use_as_default
+
+
+def registered_name(preset: str) -> str:
+    """The registered model of a preset; a character that an address cannot hold becomes a dash."""
+    return f"rlmec-{re.sub(r'[^A-Za-z0-9_.-]', '-', preset)}"
+
+
+def register_policy(store: Store, trained: StageRun, summary: dict[str, Any]) -> str:
+    """Register the policy that `train_policy` made, once, and point `candidate` at it; return its version."""
+    model = trained.outputs["model"]
+    name = registered_name(summary["preset"])
+    use_as_default(store)
+    try:
+        store.client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    version = existing_version(store, name, model.model_id)
+    if version is None:
+        source = f"models:/{model.model_id}"
+        made = store.client.create_model_version(name, source, trained.run_id, model_id=model.model_id)
+        version = str(made.version)
+    for tag, text in version_tags(summary).items():
+        store.client.set_model_version_tag(name, version, tag, text)
+    store.client.set_registered_model_alias(name, "candidate", version)
+    return version
+
+
+def existing_version(store: Store, name: str, model_id: str) -> str | None:
+    """The version that a LoggedModel was registered as before, if it was."""
+    for version in store.client.search_model_versions(f"name = '{name}'"):
+        if version.model_id == model_id or version.source == f"models:/{model_id}":
+            return str(version.version)
+    return None
+
+
+def version_tags(summary: dict[str, Any]) -> dict[str, str]:
+    """The recipe, the seed and the accuracy after training, as tags of a model version."""
+    after = {
+        f"accuracy.{benchmark}": f"{sides['after']['rate']:.4f}"
+        for benchmark, sides in summary["accuracy"].items()
+        if "after" in sides
+    }
+    return {"recipe": summary["recipe"], "seed": str(summary["seed"]), **after}

@@ -1,0 +1,114 @@
+"""The end of a run in the terminal: what was gained, how good the GRM is, the time, where all of it lies."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from flows.pipeline import Outcome
+from flows.store import Store
+from flows.summary import stage_metrics
+
+QUALITY = {
+    "rewrites_right": "rewrites right",
+    "equations_hold": "every equation holds",
+    "edit_fraction": "edit fraction",
+    "locating_accuracy": "locating accuracy",
+}
+NEGATIVE = "negative_token_share"
+UI = "http://127.0.0.1:5000"
+
+
+def show(outcome: Outcome, store: Store) -> None:
+    """Print the tables of a finished pipeline on standard error."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        console.width = 120
+    runs = {stage["name"]: stage["run_id"] for stage in outcome.summary["stages"]}
+    numbers = {label: stage_metrics(store, run_id) for label, run_id in runs.items()}
+    console.print()
+    for table in (accuracy_table(outcome.summary), quality_table(numbers.get("rewrite", {}))):
+        if table.row_count:
+            console.print(table)
+    negative = numbers.get("score", {}).get(NEGATIVE)
+    if negative is not None:
+        console.print(f"Tokens with a negative reward: {negative:.1%}")
+    console.print(seconds_table(outcome.summary))
+    for warning in outcome.summary["warnings"]:
+        console.print(f"Warning: {warning}", style="yellow", soft_wrap=True, markup=False)
+    for line in (*model_lines(runs, store), *mlflow_lines(outcome, store)):
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
+
+
+def percent(figures: Mapping[str, float] | None) -> str:
+    """A share with its interval: `74.0 % [65.4, 81.1]`; a dash where it was not measured."""
+    if figures is None:
+        return "–"
+    return rf"{100 * figures['rate']:.1f} % \[{100 * figures['low']:.1f}, {100 * figures['high']:.1f}]"
+
+
+def plain_table(title: str, *columns: str) -> Table:
+    """A table whose first column is text and whose others are numbers."""
+    table = Table(title=title, title_justify="left", box=box.SIMPLE, title_style="bold")
+    for place, column in enumerate(columns):
+        table.add_column(column, justify="left" if place == 0 else "right")
+    return table
+
+
+def accuracy_table(summary: Mapping[str, Any]) -> Table:
+    """Accuracy on each benchmark, before and after, with 95 % Wilson intervals, and what was gained."""
+    title = f"Accuracy (preset {summary['preset']}, recipe {summary['recipe']}, seed {summary['seed']})"
+    table = plain_table(title, "benchmark", "problems", "before", "after", "gain")
+    for benchmark, sides in summary["accuracy"].items():
+        before, after = sides.get("before"), sides.get("after")
+        gain = f"{100 * (after['rate'] - before['rate']):+.1f}" if before and after else "–"
+        problems = (before or after)["total"]
+        table.add_row(benchmark, str(problems), percent(before), percent(after), gain)
+    return table
+
+
+def quality_table(metrics: Mapping[str, float]) -> Table:
+    """How good the GRM's rewrites are, apart for pairs that it was trained on and pairs that it never saw."""
+    found = {match.group(2) for name in metrics if (match := re.fullmatch(r"(\w+)/(.+)", name))}
+    known = {name for name in found if any(f"{figure}/{name}" in metrics for figure in QUALITY)}
+    groups = sorted(known, key=lambda name: ["trained", "unseen", *sorted(known)].index(name))
+    table = plain_table("GRM quality", "", *groups)
+    for figure, label in QUALITY.items():
+        values = [metrics.get(f"{figure}/{group}") for group in groups]
+        if any(value is not None for value in values):
+            table.add_row(label, *(f"{value:.1%}" if value is not None else "–" for value in values))
+    return table
+
+
+def seconds_table(summary: Mapping[str, Any]) -> Table:
+    """Seconds of each stage; a reused one shows what it took when it ran."""
+    table = plain_table("Time", "stage", "seconds", "")
+    for stage in summary["stages"]:
+        table.add_row(stage["name"], f"{stage['seconds']:.1f}", "reused" if stage["reused"] else "")
+    table.add_row("this run", f"{summary['seconds']:.1f}", "", style="bold")
+    return table
+
+
+def model_lines(runs: Mapping[str, str], store: Store) -> list[str]:
+    """Where the trained policy lies and how it is loaded."""
+    run_id = runs.get("train_policy")
+    if run_id is None:
+        return []
+    path = store.fetch(store.stage_run(run_id).outputs["model"])
+    return [
+        f"The trained policy lies in {path}",
+        "    from transformers import AutoModelForCausalLM, AutoTokenizer",
+        f"    model = AutoModelForCausalLM.from_pretrained({str(path)!r})",
+        f"    tokenizer = AutoTokenizer.from_pretrained({str(path)!r})",
+    ]
+
+
+def mlflow_lines(outcome: Outcome, store: Store) -> list[str]:
+    """Where the run is seen in MLflow."""
+    page = f"#/experiments/{store.experiment}/runs/{outcome.run_id}"
+    if store.uri.startswith("http"):
+        return [f"In MLflow: {store.uri}/{page}"]
+    return [f"In MLflow: `rlmec ui`, then {UI}/{page}"]

@@ -1,0 +1,69 @@
+"""RLMEC as one flow, a line a stage. `method` is the method; the rest is how it is run."""
+
+from typing import Any
+
+from prefect import flow
+
+from flows.config import RunConfig
+from flows.control import Control
+from flows.pipeline import Outcome, pipeline, reused
+from flows.server import prefect_server
+
+
+def method(run: Any, config: RunConfig) -> None:
+    """Every stage in order: `run(stage, options, input=output, …)` gives that stage's outputs by name."""
+    data = run("prepare", config.prepare, seeded=False)
+    train, benchmarks = data["train"], data["benchmarks"]
+    if config.policy.checkpoint:
+        policy = run.external(config.policy.checkpoint)
+    else:
+        policy = run("warm_up", config.warm_up, train=train, development=data["development"])["model"]
+    run("evaluate", config.evaluate, label="evaluate-before", policy=policy, problems=benchmarks)
+
+    samples = rewrites = edits = reward_model = token_rewards = None
+    if config.recipe.uses_samples:
+        samples = run("sample", config.sample, policy=policy, problems=train)["samples"]
+    given = {"samples": samples, "problems": train}
+    if config.recipe.uses_rewrites:
+        taught = run("teach", config.teach, **given, tokenizer=policy)["rewrites"]
+        grm = run("train_reward_model", config.train_reward_model, **given, policy=policy, rewrites=taught)
+        reward_model, pairs = grm["model"], {"teacher_rewrites": taught, "pairs": grm["pairs"]}
+        rewrites = run("rewrite", config.rewrite, **given, reward_model=reward_model, **pairs)["rewrites"]
+        edits = run("align", config.align, samples=samples, rewrites=rewrites)["edits"]
+    if config.recipe.credit:
+        scored = run("score", config.score, **given, reward_model=reward_model, policy=policy)
+        token_rewards = scored["token_rewards"]
+
+    learned = {"rewrites": rewrites, "edits": edits, "token_rewards": token_rewards}
+    trained = run("train_policy", config.train_policy, **given, policy=policy, **learned)["model"]
+    run("evaluate", config.evaluate, label="evaluate-after", policy=trained, problems=benchmarks)
+
+
+@flow(name="rlmec")
+def rlmec(
+    config: RunConfig,
+    force: list[str] | None = None,
+    only: str | None = None,
+    until: str | None = None,
+    from_run: str | None = None,
+) -> Outcome:
+    """The method as a Prefect flow; its controls are parameters, so that a deployment offers them, too."""
+    control = Control(tuple(force or ()), only, until, from_run, command(config))
+    with pipeline(method, config, control) as run:
+        method(run, config)
+    assert run.outcome is not None
+    return run.outcome
+
+
+def run_pipeline(config: RunConfig, control: Control) -> Outcome:
+    """Run the method: a pipeline that is all in the store needs no Prefect server and gets none."""
+    outcome = reused(method, config, control)
+    if outcome is None:
+        with prefect_server():
+            outcome = rlmec(config, list(control.force), control.only, control.until, control.from_run)
+    return outcome
+
+
+def command(config: RunConfig) -> str:
+    """The command that comes nearest to this configuration, where what the user typed is not known."""
+    return f"rlmec run {config.preset} --recipe {config.recipe.name} --seed {config.seed}"

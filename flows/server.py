@@ -1,0 +1,122 @@
+"""Prefect's short-lived server for one run, where PREFECT_API_URL names none.
+
+Prefect would start one by itself, as a child that Ctrl-C in a terminal ends too, after which the flow waits
+minutes to report its own end, and that SIGKILL leaves behind. This one is out of reach of Ctrl-C, and it ends
+when its standard input closes, which the system does when the run that started it is gone, however it went.
+"""
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from flows.home import home
+
+HOST = "127.0.0.1"
+START_SECONDS, STOP_SECONDS, DRAIN_SECONDS = 180.0, 3.0, 2.0
+# As Prefect starts its own: no UI, and only the services that a run needs.
+SHORT_LIVED = {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
+
+
+@contextmanager
+def prefect_server() -> Iterator[None]:
+    """A Prefect server for the flows run inside, stopped at the end; none where a server is configured."""
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    if PREFECT_API_URL.value():
+        yield
+        return
+    port = free_port()
+    log_path = home() / "prefect" / "server.log"
+    log_path.parent.mkdir(parents=True, exist_ok=True)
+    with log_path.open("wb") as log:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "flows.server", str(port)],
+            env={**os.environ, **SHORT_LIVED, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        wait_until_up(server, port)
+        with temporary_settings({PREFECT_API_URL: f"http://{HOST}:{port}/api"}):
+            yield
+    finally:
+        drain()
+        stop(server)
+
+
+def drain() -> None:
+    """Let Prefect send what it still holds; it would go on trying for a minute once the server is gone."""
+    with suppress(Exception):  # the classes are not part of Prefect's public interface
+        from prefect.events.worker import EventsWorker
+        from prefect.logging.handlers import APILogWorker
+
+        for worker in (APILogWorker, EventsWorker):
+            worker.drain_all(timeout=DRAIN_SECONDS)
+
+
+def wait_until_up(server: "subprocess.Popen[bytes]", port: int) -> None:
+    """Return once the server answers; RuntimeError where it ends first or takes too long."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if server.poll() is not None:
+            raise RuntimeError(f"Prefect's server ended with code {server.returncode}: see its server.log")
+        try:
+            with urllib.request.urlopen(f"http://{HOST}:{port}/api/health", timeout=5):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.1)
+    raise RuntimeError(f"Prefect's server did not start within {START_SECONDS:.0f} s: see its server.log")
+
+
+def stop(server: "subprocess.Popen[bytes]") -> None:
+    """End the server, in good order if it can."""
+    server.terminate()
+    try:
+        server.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()
+    finally:
+        if server.stdin:
+            server.stdin.close()
+
+
+def free_port() -> int:
+    """A port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def end_with_parent() -> None:
+    """End this process when its standard input closes."""
+    sys.stdin.buffer.read()
+    os._exit(0)
+
+
+def main() -> None:
+    """The server's own process: `python -m flows.server PORT`."""
+    import uvicorn
+
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    uvicorn.run(
+        "prefect.server.api.server:create_app",
+        factory=True,
+        host=HOST,
+        port=int(sys.argv[1]),
+        log_level="error",
+        lifespan="on",
+    )
+
+
+if __name__ == "__main__":
+    main()

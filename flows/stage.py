@@ -1,0 +1,150 @@
+"""What turns a plain function into a stage: its MLflow run, its working folder, its commit, its Prefect task.
+
+`tasks.score.score(options, inputs, out, seed=…, log=…)` knows of none of these. `compute` gives it paths and
+an empty folder, logs what it reports, and commits what it wrote; a stage that raises leaves a FAILED run.
+"""
+
+import contextlib
+import fcntl
+import importlib
+import os
+import shutil
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.runtime import flow_run, task_run
+
+from flows.artifacts import StageRun
+from flows.control import Call, source_of
+from flows.digests import DamagedError
+from flows.home import work
+from flows.metrics import MetricLog
+from flows.store import Store, one_line
+from tasks.errors import UserError
+
+T = TypeVar("T")
+
+
+def say(line: str) -> None:
+    """One line to the user, on standard error."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def is_worth_retrying(task: Any, run: Any, state: Any) -> bool:  # noqa: ARG001 (Prefect's signature)
+    """Whether a failed stage may do better another time: not after a user's mistake."""
+    return not isinstance(state.data, UserError)
+
+
+# Without a cache: Prefect's and MLflow's memories of finished work would come to disagree.
+@task(cache_policy=NO_CACHE, retry_condition_fn=is_worth_retrying)
+def stage_task(action: Callable[[], T]) -> T:
+    """Any stage as a Prefect task; its name is given by `with_options`."""
+    return action()
+
+
+def as_task(label: str, action: Callable[[], T], retries: int = 0) -> T:
+    """Run a stage as a Prefect task named `label`."""
+    return stage_task.with_options(name=label, task_run_name=label, retries=retries)(action)
+
+
+def compute(
+    store: Store, call: Call, key: str, parent: str | None, package: str, is_forced: bool
+) -> StageRun:
+    """Run a stage in a run of its own below `parent` and commit what it wrote."""
+    run = store.start(call.label, stage_tags(call, key), parent)
+    run_id = run.info.run_id
+    log = MetricLog(store.client, run_id)
+    started = time.monotonic()
+    try:
+        store.params(run_id, {**call.options.model_dump(mode="json"), "seed": call.seed})
+        store.inputs(run_id, call.inputs)
+        with working_folder(key, is_forced) as folder:
+            out = folder / "out"
+            shutil.rmtree(out, ignore_errors=True)
+            out.mkdir()
+            call_function(store, call, out, package, log)
+            log.flush()
+            return store.commit(run, out, time.monotonic() - started)
+    except Exception as error:
+        fail(store, run_id, call.label, log, error)
+        raise
+    except BaseException:  # Ctrl-C or SIGTERM
+        with contextlib.suppress(Exception):
+            log.flush()
+        store.end(run_id, "KILLED")
+        raise
+
+
+def call_function(store: Store, call: Call, out: Path, package: str, log: MetricLog) -> None:
+    """Call the stage's function with local paths of its inputs."""
+    function = getattr(importlib.import_module(f"{package}.{call.stage}"), call.stage)
+    try:
+        inputs = {name: store.fetch(output) for name, output in call.inputs.items()}
+    except DamagedError as error:
+        raise UserError(f"{error}: --force the stage that wrote it, or delete the copy") from error
+    function(call.options, inputs, out, seed=call.seed, log=log)
+
+
+def stage_tags(call: Call, key: str) -> dict[str, str]:
+    """What a stage's run says of itself: its key, Prefect's ids, and the run that each input came from."""
+    return {
+        "rlmec.kind": "stage",
+        "rlmec.stage": call.stage,
+        "rlmec.key": key,
+        "rlmec.settings": call.settings,
+        "prefect.flow_run_id": flow_run.id or "",
+        "prefect.task_run_id": task_run.id or "",
+        **{f"rlmec.input.{name}": source_of(output) for name, output in call.inputs.items()},
+    }
+
+
+def fail(store: Store, run_id: str, label: str, log: MetricLog, error: Exception) -> None:
+    """Mark a run FAILED; the traceback of what is not a user's mistake is shown and kept as error.txt."""
+    error.add_note(f"stage {label}")
+    with contextlib.suppress(Exception):  # the store may be what failed: the stage's own error matters more
+        log.flush()
+        if not isinstance(error, UserError):
+            text = "".join(traceback.format_exception(error))
+            say(text.rstrip())
+            store.client.log_text(run_id, text, "error.txt")
+        store.tag(run_id, {"rlmec.error": one_line(error)})
+    store.end(run_id, "FAILED")
+
+
+@contextlib.contextmanager
+def working_folder(key: str, is_forced: bool) -> Iterator[Path]:
+    """RLMEC_HOME/work/KEY, deleted after success; another while another process works on the same key."""
+    work().mkdir(parents=True, exist_ok=True)
+    lock = held_lock(work(f"{key}.lock"))
+    folder = work(key if lock else f"{key}.{os.getpid()}")
+    if is_forced:
+        shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(exist_ok=True)
+    try:
+        yield folder
+        shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        if lock:
+            work(f"{key}.lock").unlink(missing_ok=True)
+            os.close(lock)
+
+
+def held_lock(path: Path) -> int | None:
+    """An open file that holds the lock `path`, or None where another live process holds it."""
+    while True:
+        lock = os.open(path, os.O_CREAT | os.O_RDWR)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            return None
+        with contextlib.suppress(FileNotFoundError):
+            if os.stat(path).st_ino == os.fstat(lock).st_ino:
+                return lock
+        os.close(lock)  # its holder deleted it between our two steps

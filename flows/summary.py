@@ -1,0 +1,93 @@
+"""summary.json of a pipeline, from what its stages logged, and the same numbers on the parent run."""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from mlflow.entities import Metric
+
+from flows.metrics import metric_name
+
+if TYPE_CHECKING:
+    from flows.pipeline import Done
+    from flows.store import Store
+
+SIDES = {"evaluate-before": "before", "evaluate-after": "after"}
+
+
+def wilson(right: int, total: int) -> tuple[float, float]:
+    """The 95 % Wilson score interval of a share: 8 of 10 → (0.490, 0.943)."""
+    from scipy.stats import binomtest  # slow to import, and needed only here
+
+    interval = binomtest(right, total).proportion_ci(confidence_level=0.95, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def share(right: int, total: int) -> dict[str, float]:
+    """{right, total, rate, low, high} of a benchmark."""
+    low, high = wilson(right, total)
+    return {"right": right, "total": total, "rate": right / total, "low": low, "high": high}
+
+
+def build(config: Any, done: Sequence["Done"], store: "Store", seconds: float) -> dict[str, Any]:
+    """summary.json; its accuracy has the sides, before and after, that were evaluated."""
+    numbers = {stage.label: stage_metrics(store, stage.run.run_id) for stage in done}
+    return {
+        "preset": config.preset,
+        "recipe": config.recipe.name,
+        "seed": config.seed,
+        "accuracy": accuracy(numbers),
+        "stages": [
+            {
+                "name": stage.label,
+                "run_id": stage.run.run_id,
+                "key": stage.run.key,
+                "digest": stage.run.digest,
+                "reused": stage.reused,
+                "seconds": stage.run.seconds,
+            }
+            for stage in done
+        ],
+        "seconds": round(seconds, 3),
+        "warnings": warnings(config, numbers),
+    }
+
+
+def stage_metrics(store: "Store", run_id: str) -> dict[str, float]:
+    """The latest value of every metric of a stage's run."""
+    return dict(store.client.get_run(run_id).data.metrics)
+
+
+def accuracy(numbers: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, dict[str, float]]]:
+    """{benchmark: {before: share, after: share}} from the metrics of the two evaluations."""
+    result: dict[str, dict[str, dict[str, float]]] = {}
+    for label, side in SIDES.items():
+        logged = numbers.get(label, {})
+        for name, total in logged.items():
+            benchmark = name.removeprefix("total/")
+            if benchmark != name and total:
+                right = logged[f"right/{benchmark}"]
+                result.setdefault(benchmark, {})[side] = share(int(right), int(total))
+    return result
+
+
+def warnings(config: Any, numbers: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """What the user should know before trusting the numbers."""
+    if numbers.get("warm_up", {}).get("band_reached") != 0:
+        return []
+    band = getattr(config.warm_up, "band", None)
+    reached = numbers["warm_up"].get("development_accuracy")
+    at = f" at {reached:.3f}" if reached is not None else ""
+    return [f"warm_up stopped at its step limit{at}, outside the wanted band of development accuracy {band}"]
+
+
+def log_accuracy(store: "Store", run_id: str, summary: Mapping[str, Any]) -> None:
+    """Put accuracy before, after and gained on the parent run, where MLflow compares runs."""
+    now = int(time.time() * 1000)
+    values = {"seconds": summary["seconds"]}
+    for benchmark, sides in summary["accuracy"].items():
+        values |= {f"accuracy/{benchmark}/{side}": figures["rate"] for side, figures in sides.items()}
+        if len(sides) == 2:
+            values[f"accuracy/{benchmark}/gain"] = sides["after"]["rate"] - sides["before"]["rate"]
+    metrics = [Metric(metric_name(name), value, now, 0) for name, value in values.items()]
+    store.client.log_batch(run_id, metrics=metrics)

@@ -1,0 +1,95 @@
+"""`rlmec ui`: the MLflow server on 127.0.0.1, on this RLMEC_HOME's store, with one worker.
+
+A plain `mlflow ui` would open another store, with four workers.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+
+from flows.store import open_store
+from tasks.errors import UserError
+
+HOST = "127.0.0.1"
+STOP_SECONDS = 8.0
+
+
+def serve(port: int) -> int:
+    """Serve until Ctrl-C or SIGTERM; returns the exit code. UserError where the port is taken."""
+    store = open_store()  # makes the store where there is none, and refuses one that was moved
+    if store.uri.startswith("http"):
+        print(f"The store is on a server: {store.uri}", file=sys.stderr)
+        return 0
+    if is_taken(port):
+        raise UserError(f"port {port} on {HOST} is taken: choose another with --port")
+    command = [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "server",
+        "--host",
+        HOST,
+        "--port",
+        str(port),
+        "--workers",
+        "1",
+    ]
+    command += ["--backend-store-uri", store.uri]
+    command += ["--default-artifact-root", (store.folder / "artifacts").as_uri()]
+    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    environment.pop("MLFLOW_TRACKING_URI", None)
+    # A session of its own: Ctrl-C reaches this process alone, which then stops the server's whole group.
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
+    ) as server:
+        try:
+            return watch(server, port)
+        except KeyboardInterrupt:
+            return 0
+        finally:
+            stop(server)
+
+
+def watch(server: "subprocess.Popen[bytes]", port: int) -> int:
+    """Say when the server answers, and wait until it ends."""
+    url = f"http://{HOST}:{port}"
+    print(f"Starting MLflow on {url} …", file=sys.stderr, flush=True)
+    is_announced = False
+    assert server.stderr is not None
+    while server.poll() is None:
+        if not is_announced and answers(url):
+            print(f"MLflow is on {url} (Ctrl-C ends it)", file=sys.stderr, flush=True)
+            is_announced = True
+        time.sleep(0.3)
+    print(server.stderr.read().decode(errors="replace")[-2000:], file=sys.stderr)
+    return 1
+
+
+def answers(url: str) -> bool:
+    """Whether the server is up."""
+    try:
+        with urllib.request.urlopen(f"{url}/health", timeout=2) as response:
+            return bool(response.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def is_taken(port: int) -> bool:
+    """Whether something listens on the port already."""
+    with socket.socket() as probe:
+        return probe.connect_ex((HOST, port)) == 0
+
+
+def stop(server: "subprocess.Popen[bytes]") -> None:
+    """End the server and its workers."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(server.pid, number)
+            server.wait(STOP_SECONDS)
+        except (ProcessLookupError, subprocess.TimeoutExpired):
+            continue

@@ -1,0 +1,120 @@
+"""One training loop for the warm-up, the GRM and the policy, on accelerate.
+
+It differs from transformers' Trainer in one thing that the method needs: each objective has a denominator of its
+own, counted over the whole optimiser step (all micro-batches, all processes) before the first backward pass.
+
+    for report in train(model, steps, total=200, objectives=[WeightedNLL()], optimisation=Optimisation()):
+        print(report["loss"])
+"""
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Literal
+
+import torch
+from accelerate import Accelerator
+from pydantic import BaseModel, Field
+from torch import Tensor
+from transformers import PreTrainedModel, get_constant_schedule_with_warmup, get_cosine_schedule_with_warmup
+
+from models.batch import Batch, Example, collate, micro_batches
+from models.logprobs import token_logprobs
+from models.objectives import Objective
+
+
+class Optimisation(BaseModel, extra="forbid", frozen=True):
+    """AdamW and its schedule. The defaults are the paper's, but for the learning rate, which each stage sets."""
+
+    learning_rate: float = Field(2e-5, gt=0, description="peak learning rate")
+    schedule: Literal["cosine", "constant"] = "cosine"
+    warm_up_fraction: float = Field(0.03, ge=0, le=1, description="share of the updates with a rising rate")
+    weight_decay: float = Field(0.0, ge=0)
+    max_gradient_norm: float = Field(1.0, gt=0)
+    micro_batch_tokens: int = Field(16384, gt=0, description="padded tokens in one forward pass")
+
+
+def train(
+    model: PreTrainedModel,
+    steps: Iterable[Sequence[Example]],
+    total: int,
+    objectives: Sequence[Objective],
+    optimisation: Optimisation,
+) -> Iterator[dict[str, float]]:
+    """Make one optimiser update for each list of examples in `steps`, and yield its report.
+
+    total: updates that the schedule spans. The report has loss, loss/<objective>, gradient_norm, learning_rate,
+    tokens_per_second and what the objectives report. An update without any term has a loss of exactly 0 and
+    leaves the weights alone but for Adam's momentum. Stop by leaving the loop.
+    """
+    accelerator = Accelerator()
+    model.train()
+    optimiser = torch.optim.AdamW(
+        model.parameters(), lr=optimisation.learning_rate, weight_decay=optimisation.weight_decay
+    )
+    prepared, optimiser = accelerator.prepare(model, optimiser)
+    schedule = scheduler(optimiser, optimisation, total)
+    for examples in steps:
+        started = time.perf_counter()
+        sums = backward(accelerator, prepared, examples, objectives, optimisation.micro_batch_tokens)
+        norm = accelerator.clip_grad_norm_(prepared.parameters(), optimisation.max_gradient_norm)
+        rate = schedule.get_last_lr()[0]
+        optimiser.step()
+        schedule.step()
+        optimiser.zero_grad()
+        tokens = sum(len(example) for example in examples)
+        yield sums | {
+            "gradient_norm": float(norm),
+            "learning_rate": rate,
+            "tokens_per_second": tokens / (time.perf_counter() - started),
+        }
+    model.eval()
+
+
+def scheduler(
+    optimiser: torch.optim.Optimizer, optimisation: Optimisation, total: int
+) -> torch.optim.lr_scheduler.LRScheduler:
+    """The learning rate rises over the first updates, then falls along a cosine or stays."""
+    rising = round(optimisation.warm_up_fraction * total)
+    if optimisation.schedule == "constant":
+        return get_constant_schedule_with_warmup(optimiser, rising)
+    return get_cosine_schedule_with_warmup(optimiser, rising, total)
+
+
+def backward(
+    accelerator: Accelerator,
+    model: PreTrainedModel,
+    examples: Sequence[Example],
+    objectives: Sequence[Objective],
+    tokens: int,
+) -> dict[str, float]:
+    """Add the gradient of the whole step's loss, micro-batch by micro-batch, and return the step's report."""
+    batches = [collate(part, accelerator.device) for part in micro_batches(examples, tokens)]
+    counts = [step_count(accelerator, objective, batches) for objective in objectives]
+    report: dict[str, Tensor] = {}
+    for batch in batches:
+        logprobs = token_logprobs(model, batch)
+        loss = logprobs.sum() * 0.0  # keeps the graph where no objective has a term
+        for objective, count in zip(objectives, counts, strict=True):
+            total, sums = objective.total(logprobs, batch)
+            part = objective.weight * total / count.clamp(min=1)
+            loss = loss + part
+            for name, value in {f"loss/{objective.name}": part, **sums}.items():
+                report[name] = report.get(name, torch.zeros_like(loss)) + value.detach()
+        # DDP averages gradients over processes, but the counts are already over all of them.
+        accelerator.backward(loss * accelerator.num_processes)
+    return readable(accelerator, report)
+
+
+def step_count(accelerator: Accelerator, objective: Objective, batches: Sequence[Batch]) -> Tensor:
+    """The objective's denominator over all micro-batches and processes of this step."""
+    local = torch.stack([objective.count(batch) for batch in batches]).sum().float()
+    return accelerator.reduce(local, reduction="sum")
+
+
+def readable(accelerator: Accelerator, report: dict[str, Tensor]) -> dict[str, float]:
+    """Floats over all processes: losses add up to `loss`, other sums become means over the samples' tokens."""
+    sums = {name: float(accelerator.reduce(value, reduction="sum")) for name, value in report.items()}
+    tokens = max(sums.pop("tokens", 0.0), 1.0)
+    losses = {name: value for name, value in sums.items() if name.startswith("loss/")}
+    means = {name: value / tokens for name, value in sums.items() if name not in losses}
+    return {"loss": sum(losses.values()), **losses, **means}

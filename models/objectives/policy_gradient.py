@@ -1,0 +1,84 @@
+"""The token-level policy gradient of RLMEC (arXiv 2401.06081, equation 5) and two relatives.
+
+With ratio ρ_t = π(y_t)/π_ref(y_t), token reward R_t and clip ε:
+
+    stop-gradient      − sg[min(ρ_t R_t, clip(ρ_t, 1−ε, 1+ε) R_t)] · log π(y_t)      as the authors' code does
+    ppo                − min(ρ_t R_t, clip(ρ_t, 1−ε, 1+ε) R_t)                       Schulman et al., 2017
+    zero-outside-clip  as stop-gradient, but 0 where ρ_t has already passed the clip on the reward's side
+
+With a stop-gradient weight a negative reward is never bounded: the weight stays at least (1−ε)|R| however small
+the ratio has become. zero-outside-clip is the remedy.
+
+Worked example: R = −0.1, ρ = 0.5, ε = 0.3. ρR = −0.05, clip(ρ) R = −0.07, so the weight is −0.07 (and the
+gradient of the loss 0.07 on log π); under zero-outside-clip it is 0, since ρ is already below 0.7.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from models.batch import Batch
+
+Surrogate = Literal["stop-gradient", "ppo", "zero-outside-clip"]
+Normalisation = Literal["nonzero", "tokens"]
+
+
+@dataclass(frozen=True)
+class PolicyGradient:
+    """normalisation: divide by the tokens whose reward is not zero (the paper), or by all tokens of samples."""
+
+    clip: float = 0.3
+    surrogate: Surrogate = "stop-gradient"
+    normalisation: Normalisation = "nonzero"
+    weight: float = 1.0
+    name: str = "policy_gradient"
+
+    def count(self, batch: Batch) -> Tensor:
+        if self.normalisation == "tokens":
+            return sampled_tokens(batch).sum()
+        return (batch.rewards != 0).sum()
+
+    def total(self, logprobs: Tensor, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        terms = token_terms(logprobs, batch.reference_logprobs, batch.rewards, self.clip, self.surrogate)
+        return terms.sum(), reports(logprobs.detach(), batch, self.clip)
+
+
+def token_terms(
+    logprobs: Tensor, reference_logprobs: Tensor, rewards: Tensor, clip: float, surrogate: Surrogate
+) -> Tensor:
+    """The loss term of each token, (B, T) in and out; exactly 0 where the reward is 0."""
+    # Where the reward is 0 the ratio may be anything: it is masked before exp, since an infinite ratio times 0
+    # is NaN in the gradient even where the term itself is masked afterwards.
+    rewarded = rewards != 0
+    ratio = torch.where(rewarded, logprobs - reference_logprobs, 0.0).exp()
+    clipped = ratio.clamp(1 - clip, 1 + clip)
+    weight = torch.minimum(ratio * rewards, clipped * rewards)
+    if surrogate == "ppo":
+        terms = -weight
+    else:
+        if surrogate == "zero-outside-clip":
+            passed = ((rewards > 0) & (ratio > 1 + clip)) | ((rewards < 0) & (ratio < 1 - clip))
+            weight = weight.masked_fill(passed, 0.0)
+        terms = -weight.detach() * logprobs
+    return torch.where(rewarded, terms, 0.0)
+
+
+def sampled_tokens(batch: Batch) -> Tensor:
+    """The tokens of samples, (B, T) bool: those with a reference log-probability (a sampled token's is below 0)."""
+    return batch.completion & (batch.reference_logprobs != 0)
+
+
+def reports(logprobs: Tensor, batch: Batch, clip: float) -> dict[str, Tensor]:
+    """Sums over the tokens of samples: reward, clipped tokens, KL to the reference (Schulman's k3 estimator)."""
+    sampled = sampled_tokens(batch)
+    log_ratio = (logprobs - batch.reference_logprobs).masked_fill(~sampled, 0.0)
+    ratio = log_ratio.exp()
+    outside = (ratio - 1).abs() > clip
+    return {
+        "tokens": sampled.sum(),
+        "reward_mean": batch.rewards.sum(),
+        "clipped_fraction": (outside & (batch.rewards != 0)).sum(),
+        "kl_to_reference": ((-log_ratio).exp() - 1 + log_ratio).sum(),
+    }

@@ -1,0 +1,171 @@
+"""A causal language model with its tokenizer: loading, saving, and completing prompts of token ids.
+
+A completion is sampled by inverse transform: each row draws its own stream of uniform numbers from its own
+seed, so what a row becomes does not depend on which other rows shared its batch.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    DynamicCache,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+
+@dataclass(frozen=True)
+class Completion:
+    """Token ids of one completion; `ended` says that its last id is EOS, not that it met the length limit."""
+
+    row: int
+    ids: list[int]
+    ended: bool
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How tokens are chosen. Temperature 0 is greedy decoding; top_p keeps the nucleus (Holtzman et al., 2020)."""
+
+    max_new_tokens: int
+    temperature: float = 0.0
+    top_p: float = 1.0
+
+
+def device(name: str = "auto") -> torch.device:
+    """The named device; "auto" is CUDA where there is one, otherwise the CPU."""
+    if name != "auto":
+        return torch.device(name)
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def load(
+    folder: str | Path, on: torch.device | None = None
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The model (fp32, evaluation mode) and tokenizer of a local folder. Weights must be safetensors.
+
+    Raises OSError where the folder holds no safetensors weights: pickled weights are never loaded.
+    """
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    model = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=torch.float32, use_safetensors=True, local_files_only=True
+    )
+    return model.to(on or device()).eval(), tokenizer
+
+
+def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Write weights as safetensors, configuration and tokenizer, as `from_pretrained` reads them."""
+    model.save_pretrained(folder, safe_serialization=True)
+    tokenizer.save_pretrained(folder)
+
+
+def complete(
+    model: PreTrainedModel,
+    prompts: Sequence[Sequence[int]],
+    eos: int,
+    decoding: Decoding,
+    seeds: Sequence[int] | None = None,
+    batch_size: int = 256,
+) -> Iterator[Completion]:
+    """Complete each prompt of token ids, and yield completions as their batches end (`row` names the prompt).
+
+    Batches hold prompts of similar length. `seeds` has one seed a row and is needed unless decoding is greedy.
+    """
+    order = sorted(range(len(prompts)), key=lambda row: len(prompts[row]))
+    for first in range(0, len(order), batch_size):
+        rows = order[first : first + batch_size]
+        uniforms = None
+        if decoding.temperature > 0:
+            if seeds is None:
+                raise ValueError("sampling needs one seed a row")
+            uniforms = torch.stack([uniform(seeds[row], decoding.max_new_tokens) for row in rows])
+        batch = decode([prompts[row] for row in rows], model, eos, decoding, uniforms)
+        for row, ids in zip(rows, batch, strict=True):
+            yield Completion(row, ids, ended=bool(ids) and ids[-1] == eos)
+
+
+def uniform(seed: int, count: int) -> Tensor:
+    """`count` uniform numbers in [0, 1) that depend on `seed` alone, (count,) float64 on the CPU."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.rand(count, generator=generator, dtype=torch.float64)
+
+
+@torch.inference_mode()
+def decode(
+    prompts: Sequence[Sequence[int]],
+    model: PreTrainedModel,
+    eos: int,
+    decoding: Decoding,
+    uniforms: Tensor | None,
+) -> list[list[int]]:
+    """Complete one batch with a key-value cache, left-padded; rows that have ended leave the batch.
+
+    uniforms: (B, max_new_tokens) for sampling, None for greedy decoding.
+    """
+    at = model.device
+    ids, mask = left_padded(prompts, at)
+    positions = (mask.cumsum(1) - 1).clamp(min=0)
+    cache = DynamicCache(config=model.config)
+    alive = torch.arange(len(prompts), device=at)
+    completions: list[list[int]] = [[] for _ in prompts]
+    for step in range(decoding.max_new_tokens):
+        logits = model(
+            input_ids=ids,
+            attention_mask=mask,
+            position_ids=positions,
+            past_key_values=cache,
+            logits_to_keep=1,
+        ).logits[:, -1]
+        draws = None if uniforms is None else uniforms[alive.cpu(), step].to(at)
+        chosen = choose(logits, decoding, draws)
+        for row, token in zip(alive.tolist(), chosen.tolist(), strict=True):
+            completions[row].append(token)
+        going = chosen != eos
+        if not going.any():
+            break
+        ids, mask, positions = chosen[:, None], extended(mask), positions[:, -1:] + 1
+        # Dropping rows copies the cache, so it is done only once a quarter of the batch has ended.
+        if going.sum() <= 0.75 * len(going):
+            kept = going.nonzero()[:, 0]
+            cache.batch_select_indices(kept)
+            ids, mask, positions, alive = ids[kept], mask[kept], positions[kept], alive[kept]
+    return [cut_after(completion, eos) for completion in completions]
+
+
+def choose(logits: Tensor, decoding: Decoding, draws: Tensor | None) -> Tensor:
+    """The next token of each row: logits (B, V) → (B,). draws: (B,) uniform numbers, None for greedy."""
+    if draws is None:
+        return logits.argmax(-1)
+    probabilities = (logits.double() / decoding.temperature).softmax(-1)
+    ordered, tokens = probabilities.sort(dim=-1, descending=True, stable=True)
+    before = ordered.cumsum(-1) - ordered
+    nucleus = torch.where(before < decoding.top_p, ordered, 0.0).cumsum(-1)
+    # Inverse transform over the nucleus: the first token at which the cumulative mass passes the draw.
+    picks = (nucleus <= draws[:, None] * nucleus[:, -1:]).sum(-1).clamp(max=logits.shape[-1] - 1)
+    return tokens.gather(1, picks[:, None])[:, 0]
+
+
+def left_padded(prompts: Sequence[Sequence[int]], at: torch.device) -> tuple[Tensor, Tensor]:
+    """Ids and attention mask, each (B, longest), padded on the left; the mask comes from lengths alone."""
+    longest = max(len(prompt) for prompt in prompts)
+    ids = torch.zeros(len(prompts), longest, dtype=torch.long)
+    mask = torch.zeros_like(ids)
+    for row, prompt in enumerate(prompts):
+        ids[row, longest - len(prompt) :] = torch.tensor(prompt)
+        mask[row, longest - len(prompt) :] = 1
+    return ids.to(at), mask.to(at)
+
+
+def extended(mask: Tensor) -> Tensor:
+    """The attention mask (B, T) with one more attended column, (B, T + 1)."""
+    return torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
+
+
+def cut_after(ids: list[int], eos: int) -> list[int]:
+    """Ids up to and including the first EOS: a row that ended may have stayed in its batch for some steps."""
+    return ids[: ids.index(eos) + 1] if eos in ids else ids

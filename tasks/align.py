@@ -1,0 +1,109 @@
+"""Stage `align`: the exact token edits from each sample to its accepted rewrite (Levenshtein, unit costs).
+
+Worked example, letters for token ids:
+
+    sample   [a, x, b]      edit_operations → [delete x (source 1, target 1)]
+    rewrite  [a, b]         edited_tokens   → [False, True]
+
+A deletion has no token in the rewrite. The kept token after it is where the policy must choose differently, so by
+default `b` counts as edited; a deletion at the very end marks nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import polars as pl
+from pydantic import BaseModel, Field
+from rapidfuzz.distance import Levenshtein
+
+from tasks.progress import Log, silent, track
+from tasks.records import read_table, table, write_table
+
+
+class EditOp(NamedTuple):
+    """One edit: `source` is its position in the sample, `target` its position in the rewrite.
+
+    A replacement changes sample[source] into rewrite[target]; an insertion puts rewrite[target] before
+    sample[source]; a deletion removes sample[source], which would stand before rewrite[target].
+    """
+
+    kind: Literal["replace", "insert", "delete"]
+    source: int
+    target: int
+
+
+def edit_operations(sample_ids: Sequence[int], rewrite_ids: Sequence[int]) -> list[EditOp]:
+    """A shortest list of edits that turns one sequence of token ids into the other, in order."""
+    operations = Levenshtein.editops(list(sample_ids), list(rewrite_ids))
+    return [EditOp(operation.tag, operation.src_pos, operation.dest_pos) for operation in operations]
+
+
+def edited_tokens(
+    sample_ids: Sequence[int], rewrite_ids: Sequence[int], mark_after_delete: bool = True
+) -> list[bool]:
+    """For each rewrite token, whether it was replaced, inserted, or (by default) follows a deletion."""
+    return rewrite_edited(edit_operations(sample_ids, rewrite_ids), len(rewrite_ids), mark_after_delete)
+
+
+def rewrite_edited(operations: Sequence[EditOp], length: int, mark_after_delete: bool) -> list[bool]:
+    """Marks on the rewrite's tokens, (length,)."""
+    edited = [False] * length
+    for operation in operations:
+        if operation.kind != "delete" or (mark_after_delete and operation.target < length):
+            edited[operation.target] = True
+    return edited
+
+
+def sample_edited(operations: Sequence[EditOp], length: int) -> list[bool]:
+    """Marks on the sample's tokens, (length,): those replaced or deleted."""
+    edited = [False] * length
+    for operation in operations:
+        if operation.kind != "insert":
+            edited[operation.source] = True
+    return edited
+
+
+class AlignOptions(BaseModel, extra="forbid", frozen=True):
+    mark_after_delete: bool = Field(True, description="the kept token after a deletion counts as edited")
+
+
+def align(
+    options: AlignOptions, inputs: Mapping[str, Path], out: Path, *, seed: int = 0, log: Log = silent
+) -> None:
+    """inputs: samples, rewrites. Writes edits, a row for each accepted rewrite. Nothing here is random."""
+    samples = read_table("samples", inputs["samples"]).select("sample_id", "completion_ids")
+    accepted = read_table("rewrites", inputs["rewrites"]).filter(pl.col("reject_reason").is_null())
+    pairs = accepted.select("sample_id", "rewrite_ids").join(
+        samples, on="sample_id", how="left", validate="1:1", maintain_order="left"
+    )
+    rows = [
+        edits_row(sample_id, sample_ids, rewrite_ids, options.mark_after_delete)
+        for sample_id, rewrite_ids, sample_ids in track(pairs.iter_rows(), "align", len(pairs), "pairs")
+    ]
+    edits = table("edits", rows)
+    write_table(edits, "edits", out / "edits.parquet")
+    kinds = edits["kinds"].explode().drop_nulls()
+    log(
+        {
+            "pairs": len(edits),
+            "edits_per_pair": len(kinds) / max(len(edits), 1),
+            **{f"edits/{kind}": int((kinds == kind).sum()) for kind in ("replace", "insert", "delete")},
+            "edited_share": float(edits["rewrite_edited"].explode().mean() or 0.0),  # type: ignore[arg-type]
+        }
+    )
+
+
+def edits_row(
+    sample_id: str, sample_ids: Sequence[int], rewrite_ids: Sequence[int], mark_after_delete: bool
+) -> dict[str, object]:
+    """A row of the edits table."""
+    operations = edit_operations(sample_ids, rewrite_ids)
+    return {
+        "sample_id": sample_id,
+        "kinds": [operation.kind for operation in operations],
+        "source_positions": [operation.source for operation in operations],
+        "target_positions": [operation.target for operation in operations],
+        "sample_edited": sample_edited(operations, len(sample_ids)),
+        "rewrite_edited": rewrite_edited(operations, len(rewrite_ids), mark_after_delete),
+    }

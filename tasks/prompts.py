@@ -1,0 +1,116 @@
+"""Every prompt, and every completion, as token ids: one function each, used in training and inference alike.
+
+A sample enters a prompt as the ids that were sampled; nothing is decoded and tokenised again. A prompt ends with
+a line break and a completion starts at a line's beginning, so the two meet between tokens.
+"""
+
+from collections.abc import Sequence
+
+from transformers import PreTrainedTokenizerBase
+
+CHOICE_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+def encode(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    """Token ids of `text` with nothing added to it."""
+    return tokenizer(text, add_special_tokens=False)["input_ids"]
+
+
+def start(tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """The BOS that a tokenizer puts before a text of its own, if it does."""
+    return [tokenizer.bos_token_id] if getattr(tokenizer, "add_bos_token", False) else []
+
+
+def question_text(question: str, options: Sequence[str] | None) -> str:
+    """The problem as the policy and the GRM read it; a choice problem lists its options, a letter each."""
+    if not options:
+        return f"Question: {question}\n"
+    lines = "".join(f"({letter}) {text}\n" for letter, text in zip(CHOICE_LETTERS, options, strict=False))
+    return f"Question: {question}\n{lines}"
+
+
+def solve_prompt(
+    tokenizer: PreTrainedTokenizerBase, question: str, options: Sequence[str] | None
+) -> list[int]:
+    """Ask for a solution."""
+    return start(tokenizer) + encode(tokenizer, question_text(question, options) + "Solution:\n")
+
+
+def solution_completion(tokenizer: PreTrainedTokenizerBase, solution: str) -> list[int]:
+    """A reference solution as a completion: its ids and EOS."""
+    return [*encode(tokenizer, solution), tokenizer.eos_token_id]
+
+
+def given(
+    tokenizer: PreTrainedTokenizerBase, question: str, options: Sequence[str] | None, solution: str
+) -> list[int]:
+    """The shared opening of both GRM prompts: the problem and its reference solution."""
+    text = f"{question_text(question, options)}Reference solution:\n{solution}\nStudent solution:\n"
+    return start(tokenizer) + encode(tokenizer, text)
+
+
+def rewrite_prompt(
+    tokenizer: PreTrainedTokenizerBase,
+    question: str,
+    options: Sequence[str] | None,
+    solution: str,
+    sample_ids: Sequence[int],
+) -> list[int]:
+    """Ask the GRM to rewrite a sample; it never names the wrong line. Scoring uses the same prompt."""
+    sample = without_eos(tokenizer, sample_ids)
+    opening = given(tokenizer, question, options, solution)
+    return [*opening, *sample, *encode(tokenizer, "\nCorrected solution:\n")]
+
+
+def locate_prompt(
+    tokenizer: PreTrainedTokenizerBase,
+    question: str,
+    options: Sequence[str] | None,
+    solution: str,
+    sample_ids: Sequence[int],
+) -> list[int]:
+    """Ask the GRM for the number of the sample's first wrong line; the sample's lines are numbered from 1."""
+    prompt = given(tokenizer, question, options, solution)
+    for number, (first, end) in enumerate(line_spans(tokenizer, sample_ids), start=1):
+        prompt += [*encode(tokenizer, f"{number}. "), *sample_ids[first:end]]
+    return [*prompt, *encode(tokenizer, "\nFirst wrong line:\n")]
+
+
+def locate_completion(tokenizer: PreTrainedTokenizerBase, line: int) -> list[int]:
+    """The answer to a locate prompt: the line's number and EOS."""
+    return [*encode(tokenizer, str(line)), tokenizer.eos_token_id]
+
+
+def parse_located_line(text: str, lines: int) -> int | None:
+    """The line that a locate answer names, in 1..lines, or None. Strict: " 12" is 12, "12 or 13" is nothing."""
+    stripped = text.strip().removesuffix(".")
+    if not (stripped.isascii() and stripped.isdigit() and len(stripped) <= 6):
+        return None
+    line = int(stripped)
+    return line if 1 <= line <= lines else None
+
+
+def without_eos(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> list[int]:
+    """The ids of a completion without the EOS that ended it."""
+    ids = list(ids)
+    return ids[:-1] if ids and ids[-1] == tokenizer.eos_token_id else ids
+
+
+def line_spans(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> list[tuple[int, int]]:
+    """The (first, end) positions of each line of a completion, EOS left out.
+
+    A line ends with the token that holds its line break; blank lines belong to the line before them. So spans
+    follow each other without gaps.
+    """
+    ids = without_eos(tokenizer, ids)
+    texts = [tokenizer.decode([token]) for token in ids]
+    spans: list[tuple[int, int]] = []
+    first = 0
+    for position, text in enumerate(texts):
+        following = texts[position + 1] if position + 1 < len(texts) else "x"
+        if "\n" in text and following.strip():
+            spans.append((first, position + 1))
+            first = position + 1
+    if first < len(ids):
+        spans.append((first, len(ids)))
+    return spans

@@ -1,0 +1,121 @@
+"""The tables that pass between stages: their columns, and how they are written and read.
+
+Every table is a Parquet file. It is written under a temporary name and then renamed, so a reader never
+sees half a file, and its columns are checked on reading, so a table of another shape is named at once:
+
+    write_table(frame, "samples", out / "samples.parquet")
+    samples = read_table("samples", inputs["samples"])
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from tasks.errors import UserError
+
+IDS = pl.List(pl.Int32)
+
+SCHEMAS: dict[str, dict[str, pl.DataType | type[pl.DataType]]] = {
+    "problems": {
+        "problem_id": pl.String,
+        "question": pl.String,
+        "solution": pl.String,
+        "answer": pl.String,
+        "options": pl.List(pl.String),  # null for a problem with a free answer
+        "source": pl.String,
+        "split": pl.String,
+    },
+    "samples": {
+        "sample_id": pl.String,
+        "problem_id": pl.String,
+        "prompt_ids": IDS,
+        "completion_ids": IDS,  # ends with EOS exactly when finish_reason is "stop"
+        "completion": pl.String,
+        "finish_reason": pl.String,  # "stop" | "length"
+        "extracted_answer": pl.String,
+        "is_right": pl.Boolean,
+    },
+    "rewrites": {
+        "sample_id": pl.String,
+        "rewriter": pl.String,
+        "located_step": pl.Int32,  # 1-based line of the sample; null where none could be parsed
+        "rewrite_ids": IDS,
+        "rewrite": pl.String,
+        "extracted_answer": pl.String,
+        "is_right": pl.Boolean,
+        "edit_distance": pl.Int32,  # token Levenshtein distance to the sample
+        "edit_fraction": pl.Float64,  # edit_distance / max(len(sample), len(rewrite)), in 0..1
+        "attempts": pl.Int32,
+        "reject_reason": pl.String,  # null for an accepted rewrite
+    },
+    "edits": {
+        "sample_id": pl.String,
+        "kinds": pl.List(pl.String),  # "replace" | "insert" | "delete"
+        "source_positions": IDS,
+        "target_positions": IDS,
+        "sample_edited": pl.List(pl.Boolean),
+        "rewrite_edited": pl.List(pl.Boolean),
+    },
+    "token_rewards": {
+        "sample_id": pl.String,
+        "credit_source": pl.String,
+        "probabilities": pl.List(pl.Float32),
+        "rewards": pl.List(pl.Float32),
+        "reference_logprobs": pl.List(pl.Float32),
+    },
+    "predictions": {
+        "benchmark": pl.String,
+        "problem_id": pl.String,
+        "completion": pl.String,
+        "extracted_answer": pl.String,
+        "is_right": pl.Boolean,
+    },
+}
+
+
+def stable_id(*parts: object) -> str:
+    """16 hexadecimal digits that depend on the parts' values alone: the same in every run, on every machine."""
+    text = json.dumps(parts, ensure_ascii=False, separators=(",", ":"), default=list)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def table(name: str, rows: list[dict[str, object]]) -> pl.DataFrame:
+    """A frame of table `name` from row dicts, with the columns' types even where there are no rows."""
+    return pl.DataFrame(rows, schema=SCHEMAS[name], strict=False, orient="row")
+
+
+def write_table(frame: pl.DataFrame, name: str, path: Path) -> None:
+    """Write `frame` as table `name`: columns selected and cast to the schema, then renamed into place."""
+    schema: Mapping[str, pl.DataType | type[pl.DataType]] = SCHEMAS[name]
+    frame = frame.select(pl.col(column).cast(kind) for column, kind in schema.items())
+    partial = path.with_name(f".{path.name}.partial")
+    frame.write_parquet(partial)
+    os.replace(partial, path)
+
+
+def read_table(name: str, path: Path) -> pl.DataFrame:
+    """Read table `name`; a UserError names the file and the column that is missing or of another type."""
+    try:
+        frame = pl.read_parquet(path)
+    except (FileNotFoundError, pl.exceptions.ComputeError) as error:
+        raise UserError(f"{path}: cannot be read as a table of {name} ({error})") from error
+    for column, kind in SCHEMAS[name].items():
+        found = frame.schema.get(column)
+        if found != kind:
+            raise UserError(f"{path}: column {column!r} of {name} should be {kind}, but is {found}")
+    return frame
+
+
+def derive_seed(seed: int, *parts: object) -> int:
+    """A seed below 2**63 for one stage, row or shard, from the run's seed and names: never from time or order."""
+    return int(stable_id(seed, *parts), 16) >> 1
+
+
+def by_id(frame: pl.DataFrame, column: str) -> dict[str, dict[str, Any]]:
+    """The frame's rows as dicts, keyed by an id column, in the frame's order."""
+    return {row[column]: row for row in frame.iter_rows(named=True)}

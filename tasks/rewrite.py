@@ -1,0 +1,173 @@
+"""Stage `rewrite`: the GRM rewrites every wrong sample; rewrites that the verifier accepts become imitation targets.
+
+First it locates: which line is the first wrong one? The lines before that are forced as the start of the
+rewrite, as the ids that were sampled; an answer that names no line forces nothing. Then it rewrites the rest.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from pydantic import BaseModel, Field
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from models import policy
+from models.policy import Completion, Decoding, complete
+from tasks.equations import every_equation_holds
+from tasks.progress import Log, silent, track
+from tasks.prompts import line_spans, locate_prompt, parse_located_line, rewrite_prompt
+from tasks.records import by_id, read_table, table, write_table
+from tasks.rewrites import Acceptance, rewrite_row
+
+LOCATE_TOKENS = 8
+
+
+class RewriteOptions(BaseModel, extra="forbid", frozen=True):
+    acceptance: Acceptance = Acceptance()
+    max_new_tokens: int = Field(512, gt=0, description="length limit of a rewrite, in tokens")
+    batch_size: int = Field(64, gt=0, description="rewrites made at once")
+    device: str = "auto"
+
+
+def rewrite(
+    options: RewriteOptions, inputs: Mapping[str, Path], out: Path, *, seed: int = 0, log: Log = silent
+) -> None:
+    """inputs: reward_model (folder), samples, problems, teacher_rewrites, pairs. Writes rewrites.
+
+    Logs the GRM's quality on pairs it was trained on, on pairs it never saw, and on wrong samples without a pair.
+    Greedy decoding has no use for the seed.
+    """
+    model, tokenizer = policy.load(inputs["reward_model"], policy.device(options.device))
+    problems = by_id(read_table("problems", inputs["problems"]), "problem_id")
+    wrong = read_table("samples", inputs["samples"]).filter(~pl.col("is_right"))
+    samples = list(wrong.iter_rows(named=True))
+    given = [(sample, problems[sample["problem_id"]]) for sample in samples]
+    located = locate(model, tokenizer, given, options.batch_size)
+    rewritten = rewrite_from(model, tokenizer, given, located, options)
+    rows = list(track(rewritten, "rewrite", len(samples), "samples"))
+    rows.sort(key=lambda row: str(row["sample_id"]))
+    frame = table("rewrites", rows)
+    write_table(frame, "rewrites", out / "rewrites.parquet")
+    log(
+        {
+            "wrong_samples": len(frame),
+            "accepted": int(frame["reject_reason"].is_null().sum()),
+            "unparsable_locates": sum(line is None for line in located),
+        }
+    )
+    teacher = read_table("rewrites", inputs["teacher_rewrites"])
+    for group, numbers in quality(frame, teacher, pl.read_parquet(inputs["pairs"])):
+        log({f"{name}/{group}": value for name, value in numbers.items()})
+
+
+Given = Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]
+
+
+def parts(sample: Mapping[str, Any], problem: Mapping[str, Any]) -> tuple:
+    return problem["question"], problem["options"], problem["solution"], sample["completion_ids"]
+
+
+def locate(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, given: Given, batch_size: int
+) -> list[int | None]:
+    """The line that the GRM takes for the first wrong one of each sample; None where its answer names none."""
+    prompts = [locate_prompt(tokenizer, *parts(*pair)) for pair in given]
+    located: list[int | None] = [None] * len(given)
+    done = complete(model, prompts, tokenizer.eos_token_id, Decoding(LOCATE_TOKENS), batch_size=batch_size)
+    for answer in track(done, "locate", len(given), "samples"):
+        lines = len(line_spans(tokenizer, given[answer.row][0]["completion_ids"]))
+        text = tokenizer.decode(answer.ids, skip_special_tokens=True)
+        located[answer.row] = parse_located_line(text, lines) if answer.ended else None
+    return located
+
+
+def forced_start(
+    tokenizer: PreTrainedTokenizerBase, sample_ids: Sequence[int], line: int | None
+) -> list[int]:
+    """The sample's own ids for the lines before `line`; nothing where no line was located."""
+    if line is None or line == 1:
+        return []
+    return list(sample_ids[: line_spans(tokenizer, sample_ids)[line - 2][1]])
+
+
+def rewrite_from(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    given: Given,
+    located: Sequence[int | None],
+    options: RewriteOptions,
+) -> Iterator[dict[str, object]]:
+    """Rewrite each sample from its located line on, and yield rows of the rewrites table."""
+    starts = [
+        forced_start(tokenizer, sample["completion_ids"], line)
+        for (sample, _), line in zip(given, located, strict=True)
+    ]
+    prompts = [
+        [*rewrite_prompt(tokenizer, *parts(*pair)), *start] for pair, start in zip(given, starts, strict=True)
+    ]
+    decoding = Decoding(options.max_new_tokens)
+    for done in complete(model, prompts, tokenizer.eos_token_id, decoding, batch_size=options.batch_size):
+        yield row_of(
+            tokenizer, done, *given[done.row], starts[done.row], located[done.row], options.acceptance
+        )
+
+
+def row_of(
+    tokenizer: PreTrainedTokenizerBase,
+    done: Completion,
+    sample: Mapping[str, Any],
+    problem: Mapping[str, Any],
+    start: Sequence[int],
+    located_step: int | None,
+    acceptance: Acceptance,
+) -> dict[str, object]:
+    ids = [*start, *done.ids]
+    return rewrite_row(
+        sample,
+        problem,
+        ids,
+        tokenizer.decode(ids, skip_special_tokens=True),
+        rewriter="grm",
+        located_step=located_step,
+        ended=done.ended,
+        acceptance=acceptance,
+    )
+
+
+def quality(
+    rewrites: pl.DataFrame, teacher: pl.DataFrame, pairs: pl.DataFrame
+) -> Iterator[tuple[str, dict[str, float]]]:
+    """The GRM's quality apart for samples whose pair it was trained on, never saw, or that have no pair."""
+    steps = teacher.filter(pl.col("reject_reason").is_null()).select("sample_id", teacher_step="located_step")
+    judged = (
+        rewrites.join(pairs, on="sample_id", how="left", maintain_order="left")
+        .join(steps, on="sample_id", how="left", maintain_order="left")
+        .with_columns(
+            holds=pl.Series([every_equation_holds(text) for text in rewrites["rewrite"]], dtype=pl.Boolean)
+        )
+    )
+    groups = {
+        "trained": pl.col("trained"),
+        "unseen": ~pl.col("trained"),
+        "unpaired": pl.col("trained").is_null(),
+    }
+    for group, chosen in groups.items():
+        part = judged.filter(chosen)
+        if not len(part):
+            continue
+        numbers = {
+            "pairs": float(len(part)),
+            "rewrites_right": mean(part["is_right"]),
+            "equations_hold": mean(part["holds"] & part["is_right"]),
+            "edit_fraction": mean(part.filter("is_right")["edit_fraction"]),
+        }
+        if group != "unpaired":
+            same = part["located_step"].eq_missing(part["teacher_step"])
+            numbers["locating_accuracy"] = mean(same)
+        yield group, numbers
+
+
+def mean(values: pl.Series) -> float:
+    """The mean, 0 of nothing."""
+    return float(values.mean() or 0.0)  # type: ignore[arg-type]

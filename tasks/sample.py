@@ -1,0 +1,78 @@
+"""Stage `sample`: K completions of the policy for each training problem, each judged right or wrong.
+
+Two samples of a problem with the same text would be taught, rewritten and trained on twice, so only the first
+is kept; the same text for two problems is two samples.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import polars as pl
+from pydantic import BaseModel, Field
+
+from models import policy
+from tasks.progress import Log, silent, track
+from tasks.records import derive_seed, read_table, stable_id, table, write_table
+from tasks.solve import Solution, solve
+
+
+class SampleOptions(BaseModel, extra="forbid", frozen=True):
+    problems: int | None = Field(
+        None, gt=0, description="sample for the first N training problems; all if unset"
+    )
+    samples_per_problem: int = Field(5, gt=0, description="K, completions of each problem")
+    temperature: float = Field(0.7, gt=0)
+    top_p: float = Field(0.95, gt=0, le=1)
+    max_new_tokens: int = Field(512, gt=0, description="length limit of a completion, in tokens")
+    batch_size: int = Field(64, gt=0, description="completions made at once")
+    device: str = Field("auto", description='"auto", "cpu", "cuda" or another torch device')
+
+
+def sample(
+    options: SampleOptions, inputs: Mapping[str, Path], out: Path, *, seed: int, log: Log = silent
+) -> None:
+    """inputs: policy (folder), problems (table). Writes samples."""
+    model, tokenizer = policy.load(inputs["policy"], policy.device(options.device))
+    problems = list(read_table("problems", inputs["problems"])[: options.problems].iter_rows(named=True))
+    repeated = [problem for problem in problems for _ in range(options.samples_per_problem)]
+    seeds = [
+        derive_seed(seed, problem["problem_id"], number)
+        for problem in problems
+        for number in range(options.samples_per_problem)
+    ]
+    decoding = policy.Decoding(options.max_new_tokens, options.temperature, options.top_p)
+    solutions = solve(model, tokenizer, repeated, decoding, options.batch_size, seeds)
+    made = sorted(track(solutions, "sample", len(repeated), "completions"), key=lambda solution: solution.row)
+    rows = [sample_row(repeated[solution.row]["problem_id"], solution) for solution in made]
+    frame = table("samples", rows)
+    kept = frame.unique(["problem_id", "completion"], keep="first", maintain_order=True)
+    write_table(kept, "samples", out / "samples.parquet")
+    log(figures(frame, kept))
+
+
+def sample_row(problem_id: str, solution: Solution) -> dict[str, object]:
+    """A row of the samples table; its id depends on the problem and the token ids alone."""
+    return {
+        "sample_id": stable_id(problem_id, solution.completion_ids),
+        "problem_id": problem_id,
+        "prompt_ids": solution.prompt_ids,
+        "completion_ids": solution.completion_ids,
+        "completion": solution.completion,
+        "finish_reason": "stop" if solution.ended else "length",
+        "extracted_answer": solution.extracted_answer,
+        "is_right": solution.is_right,
+    }
+
+
+def figures(frame: pl.DataFrame, kept: pl.DataFrame) -> dict[str, float]:
+    """What the stage logs: accuracy over all completions, and what is left without repetitions."""
+    lengths = frame["completion_ids"].list.len()
+    return {
+        "completions": len(frame),
+        "right_share": float(frame["is_right"].mean() or 0.0),  # type: ignore[arg-type]
+        "truncated_share": float((frame["finish_reason"] == "length").mean() or 0.0),  # type: ignore[arg-type]
+        "completion_tokens_mean": float(lengths.mean() or 0.0),  # type: ignore[arg-type]
+        "samples": len(kept),
+        "samples_right": int(kept["is_right"].sum()),
+        "samples_wrong": int((~kept["is_right"]).sum()),
+    }

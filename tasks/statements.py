@@ -1,0 +1,99 @@
+r"""Where a completion states an answer, and the text it states it with, still as written.
+
+    statements("12 + 5 = 17.\nThe answer is **17**.")     ["17."]
+    statements("Thus $x = \\boxed{3}$.\n#### 4")           ["3", "4"]
+    unwrap("$\\boxed{\\text{B}}$.")                        "B"
+
+Statements are `The answer is ...` (and `Answer: ...`), `A: ...` and `#### ...` at the start of a line, and
+`\boxed{...}`. Every pattern here takes time linear in the text.
+"""
+
+import re
+from collections import deque
+from collections.abc import Iterator
+
+MAX_STATEMENT = 2000  # characters read of one statement
+MAX_STATEMENTS = 50  # the last ones of a completion that are looked at
+
+STATEMENT = re.compile(
+    r"(?P<boxed>\\f?box(?:ed)?[ \t]*\{)"
+    r"|^[ \t>]*(?:(?-i:A)[ \t]*:|\#{4}(?!\#))"
+    r"|\banswer(?:[ \t]+(?:choice|option))?(?:[ \t]+to[ \t][^\n.:]{1,80}?)?[ \t]*"
+    r"(?:(?:is|are|equals|will[ ]be|would[ ]be|should[ ]be|must[ ]be)\b[ \t]*:?|:|=)",
+    re.MULTILINE | re.IGNORECASE,
+)
+BOLD = re.compile(r"\*\*([^*\n]+)\*\*")
+TEXT_COMMAND = re.compile(r"\\(?:text|textbf|mathrm|mbox)\s*\{([^{}]*)\}")
+MATH_MARKS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"))
+
+_WRAPPERS = (*MATH_MARKS, ("**", "**"), ("*", "*"), ("`", "`"), ("__", "__"))
+_TYPOGRAPHY = str.maketrans(
+    {"−": "-", "–": "-", "‒": "-", "\u00a0": " ", "\u2009": " ", "\u202f": " ", "\t": " "}
+)
+_SENTENCE_END = re.compile(r"[.!?;](?=\s)|,?\s(?=(?:because|since|as it|so that|so the|which)\b)|\s(?=\()")
+
+
+def statements(text: str) -> list[str]:
+    """The stated answers of a completion in order, each as the text that states it; at most the last 50."""
+    text = BOLD.sub(r"\1", plain_typography(text))
+    found = []
+    for match in deque(STATEMENT.finditer(text), maxlen=MAX_STATEMENTS):
+        window = text[match.end() : match.end() + MAX_STATEMENT]
+        statement = _to_closing_brace(window) if match["boxed"] else _to_line_end(window)
+        if statement.strip(" .:*$"):
+            found.append(statement)
+    return found
+
+
+def states_answer(text: str) -> bool:
+    """Whether `text` holds an explicit statement of an answer (`The answer is ...`, `#### ...`, ...)."""
+    return bool(statements(text))
+
+
+def prefixes(statement: str) -> Iterator[str]:
+    """The statement, then what is left of it when its last sentences are dropped one by one, ten at most."""
+    yield statement
+    for match in list(_SENTENCE_END.finditer(statement))[:10][::-1]:
+        yield statement[: match.start()]
+
+
+def unwrap(text: str) -> str:
+    r"""`text` without what is set around all of it: spaces, final stops, `$`, `**`, `\boxed{}`, `\text{}`."""
+    text = plain_typography(text)
+    for _ in range(6):
+        before, text = text, text.strip().rstrip(".,;:!").strip()
+        for left, right in _WRAPPERS:
+            inner = text[len(left) : len(text) - len(right)]
+            if inner and text == left + inner + right and left not in inner:
+                text = inner
+        box = re.match(r"\\f?box(?:ed)?\s*\{", text)
+        if box and text[box.end() :] == _to_closing_brace(text[box.end() :]) + "}":
+            text = text[box.end() : -1]
+        if command := TEXT_COMMAND.fullmatch(text):
+            text = command[1]
+        if text == before:
+            break
+    return text
+
+
+def plain_typography(text: str) -> str:
+    """`text` with one kind of minus sign and one kind of space."""
+    return text.translate(_TYPOGRAPHY)
+
+
+def _to_line_end(window: str) -> str:
+    """The rest of the statement's line; the next line with text where a statement ends in a line break."""
+    line = window.partition("\n")[0]
+    if line.strip(" :*$"):
+        return line
+    return window.lstrip(" :*$\n").partition("\n")[0]
+
+
+def _to_closing_brace(window: str) -> str:
+    r"""What stands before the brace that closes `\boxed{`; empty where none does."""
+    depth = 1
+    for place, character in enumerate(window):
+        depth += (character == "{") - (character == "}")
+        if depth == 0:
+            return window[:place]
+    return ""

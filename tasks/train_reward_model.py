@@ -1,0 +1,109 @@
+"""Stage `train_reward_model`: the GRM learns from the teacher's rewrites, on three generative tasks.
+
+    locate    the wrong sample → the number of its first wrong line
+    rewrite   the wrong sample → the teacher's rewrite
+    copy      a right sample → itself, at most one for each rewrite pair
+
+Some problems are held out, with all their pairs, so that the GRM's quality on pairs it never saw can be told
+from its quality on those it did.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from pydantic import BaseModel, Field
+from transformers import PreTrainedTokenizerBase
+
+from models import policy
+from models.batch import Example
+from models.loop import Optimisation
+from models.objectives.weighted_nll import WeightedNLL
+from tasks.errors import UserError
+from tasks.fit import batches, fit
+from tasks.progress import Log, silent
+from tasks.prompts import locate_completion, locate_prompt, rewrite_prompt
+from tasks.records import by_id, derive_seed, read_table
+
+
+class TrainRewardModelOptions(BaseModel, extra="forbid", frozen=True):
+    updates: int | None = Field(None, gt=0, description="optimiser updates; if unset, `epochs` decides")
+    epochs: float = Field(3.0, gt=0, description="passes over the examples of all three tasks")
+    batch_size: int = Field(128, gt=0, description="examples in one update")
+    unseen_share: float = Field(0.1, ge=0, lt=1, description="share of problems held out to judge the GRM by")
+    copies: float = Field(1.0, ge=0, le=1, description="copy pairs for each rewrite pair")
+    optimisation: Optimisation = Optimisation(learning_rate=2e-5)
+    device: str = "auto"
+
+
+def train_reward_model(
+    options: TrainRewardModelOptions, inputs: Mapping[str, Path], out: Path, *, seed: int, log: Log = silent
+) -> None:
+    """inputs: policy (folder; the GRM starts from its weights), samples, problems, rewrites.
+
+    Writes model and pairs (sample_id, trained). Raises UserError where no rewrite is left to train on.
+    """
+    model, tokenizer = policy.load(inputs["policy"], policy.device(options.device))
+    problems = by_id(read_table("problems", inputs["problems"]), "problem_id")
+    samples = read_table("samples", inputs["samples"])
+    pairs = accepted_pairs(samples, read_table("rewrites", inputs["rewrites"]), options.unseen_share)
+    trained = pairs.filter("trained")
+    if not len(trained):
+        raise UserError(
+            "no teacher rewrite was accepted, so the reward model has nothing to learn from: look at reject_reason "
+            "in the rewrites table of stage teach, and sample more problems (sample.problems) if there are few"
+        )
+    right = samples.filter("is_right").sort("sample_id").head(round(options.copies * len(trained)))
+    examples = [
+        *(locate_example(tokenizer, pair, problems) for pair in trained.iter_rows(named=True)),
+        *(rewrite_example(tokenizer, pair, problems) for pair in trained.iter_rows(named=True)),
+        *(copy_example(tokenizer, row, problems) for row in right.iter_rows(named=True)),
+    ]
+    updates = options.updates or max(1, round(options.epochs * len(examples) / options.batch_size))
+    steps = batches(examples, options.batch_size, derive_seed(seed, "order"))
+    for _ in fit(model, steps, updates, [WeightedNLL()], options.optimisation, "train_reward_model", log):
+        pass
+    policy.save(model, tokenizer, out / "model")
+    pairs.select("sample_id", "trained").write_parquet(out / "pairs.parquet")
+    log({"pairs_trained": len(trained), "pairs_unseen": len(pairs) - len(trained), "copies": len(right)})
+
+
+def accepted_pairs(samples: pl.DataFrame, rewrites: pl.DataFrame, unseen_share: float) -> pl.DataFrame:
+    """Accepted rewrites beside their samples, with `trained` false for the problems held out (by their id)."""
+    # A problem id is a hash: its first 8 hexadecimal digits are a number that is uniform over 0 .. 2**32 - 1.
+    place = pl.col("problem_id").map_elements(lambda text: held_out_place(text), return_dtype=pl.Float64)
+    return (
+        rewrites.filter(pl.col("reject_reason").is_null())
+        .select("sample_id", "located_step", "rewrite_ids")
+        .join(samples, on="sample_id", how="inner", maintain_order="left")
+        .with_columns(trained=place >= unseen_share)
+    )
+
+
+def held_out_place(problem_id: str) -> float:
+    """A number in [0, 1) that depends on the problem's id alone."""
+    return derive_seed(0, "held out", problem_id) / 2**63
+
+
+def parts(pair: Mapping[str, Any], problems: Mapping[str, Mapping[str, Any]]) -> tuple:
+    """What both GRM prompts are made of: question, options, reference solution, the sample's ids."""
+    problem = problems[pair["problem_id"]]
+    return problem["question"], problem["options"], problem["solution"], pair["completion_ids"]
+
+
+def imitated(prompt: list[int], completion: list[int]) -> Example:
+    return Example(prompt, completion, weights=[1.0] * len(completion))
+
+
+def locate_example(tokenizer: PreTrainedTokenizerBase, pair: Mapping, problems: Mapping) -> Example:
+    answer = locate_completion(tokenizer, pair["located_step"])
+    return imitated(locate_prompt(tokenizer, *parts(pair, problems)), answer)
+
+
+def rewrite_example(tokenizer: PreTrainedTokenizerBase, pair: Mapping, problems: Mapping) -> Example:
+    return imitated(rewrite_prompt(tokenizer, *parts(pair, problems)), list(pair["rewrite_ids"]))
+
+
+def copy_example(tokenizer: PreTrainedTokenizerBase, sample: Mapping, problems: Mapping) -> Example:
+    return imitated(rewrite_prompt(tokenizer, *parts(sample, problems)), list(sample["completion_ids"]))

@@ -1,0 +1,231 @@
+"""The `rlmec` command as a user types it, over a checkout whose ten stages are fakes that end at once."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import flows
+import tasks
+from flows import cli
+
+STAGES = {
+    "prepare": ("train development benchmarks", ""),
+    "warm_up": ("model", 'log({"band_reached": 0.0, "development_accuracy": 0.5})'),
+    "sample": ("samples", ""),
+    "teach": ("rewrites", ""),
+    "train_reward_model": ("model pairs", ""),
+    "rewrite": ("rewrites", 'log({"rewrites_right/unseen": 0.75, "edit_fraction/unseen": 0.125})'),
+    "align": ("edits", ""),
+    "score": ("token_rewards", 'log({"negative_token_share": 0.04})'),
+    "train_policy": ("model", ""),
+    "evaluate": ("predictions", 'log({"right/test": 3, "total/test": 4})'),
+}
+MODULE = '''"""Stage `{stage}`: a fake."""
+import time
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel
+
+from tasks.errors import UserError
+
+
+class {options}(BaseModel, extra="forbid", frozen=True):
+    text: str = ""
+    imitate: str = ""
+    credit: str = ""
+    reward_weight: float = 1.0
+    imitation_weight: float = 1.0
+
+
+def {stage}(options, inputs, out, *, seed, log):
+    if options.text == "refuse":
+        raise UserError("row 7 has no answer")
+    if options.text == "break":
+        raise ZeroDivisionError("no such luck")
+    if options.text == "wait":
+        time.sleep(60)
+    for name in "{outputs}".split():
+        path = out / name
+        if name == "model":
+            path.mkdir()
+            path = path / "weights"
+        path.write_text(f"{stage} {{options.text}} {{seed}}")
+    {body}
+'''
+
+
+class Checkout:
+    """A folder with the real flows/ and fake tasks/, and a store beside them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "flows").symlink_to(Path(flows.__file__).parent)
+        (folder / "tasks").mkdir()
+        (folder / "tasks" / "__init__.py").touch()
+        real = Path(tasks.__file__).parent
+        (folder / "tasks" / "errors.py").write_text((real / "errors.py").read_text())
+        for stage, (outputs, body) in STAGES.items():
+            options = "".join(part.title() for part in stage.split("_")) + "Options"
+            text = MODULE.format(stage=stage, options=options, outputs=outputs, body=body or "pass")
+            (folder / "tasks" / f"{stage}.py").write_text(text)
+        (folder / "fake.toml").write_text('description = "fake"\n')
+
+    def start(self, *words: str) -> "subprocess.Popen[str]":
+        """Start `rlmec` in a process group of its own."""
+        environment = {**os.environ, "RLMEC_HOME": str(self.folder / "home"), "PYTHONPATH": str(self.folder)}
+        environment.pop("MLFLOW_TRACKING_URI", None)
+        return subprocess.Popen(
+            [sys.executable, "-m", "flows.cli", *words],
+            cwd=self.folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def rlmec(self, *words: str) -> tuple[int, str, str]:
+        """Run `rlmec` to its end: exit code, standard output, standard error."""
+        process = self.start(*words)
+        output, errors = process.communicate(timeout=240)
+        return process.returncode, output, errors
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory) -> Checkout:
+    return Checkout(tmp_path_factory.mktemp("checkout"))
+
+
+@pytest.fixture(scope="module")
+def finished(checkout) -> tuple[int, str, str]:
+    """The first whole run, through Prefect."""
+    return checkout.rlmec("run", "./fake.toml", "--json")
+
+
+def test_a_whole_run_prints_its_summary_alone_on_standard_output(finished):
+    code, output, errors = finished
+    assert code == 0, errors
+    summary = json.loads(output)
+    assert (summary["preset"], summary["recipe"], summary["seed"]) == ("fake", "rlmec", 0)
+    assert [stage["name"] for stage in summary["stages"]][::10] == ["prepare", "evaluate-after"]
+    assert not any(stage["reused"] for stage in summary["stages"][:-1])
+    assert summary["accuracy"]["test"]["before"]["rate"] == 0.75
+
+
+def test_its_end_table_shows_accuracy_quality_warnings_and_where_all_lies(finished):
+    _, _, errors = finished
+    for text in (
+        "75.0 % [30.1, 95.4]", "rewrites right", "12.5%", "Tokens with a negative reward: 4.0%", "Warning: warm_up",
+        "AutoModelForCausalLM.from_pretrained(", "/runs/",
+    ):  # fmt: skip
+        assert text in errors
+    assert "Traceback" not in errors
+    assert "| INFO" not in errors
+
+
+@pytest.mark.usefixtures("finished")
+def test_a_reused_run_starts_no_prefect_server(checkout):
+    log = checkout.folder / "home" / "prefect" / "server.log"
+    before = log.stat().st_mtime_ns
+    code, output, _ = checkout.rlmec("run", "./fake.toml", "--json")
+    assert code == 0
+    assert all(stage["reused"] for stage in json.loads(output)["stages"])
+    assert log.stat().st_mtime_ns == before
+
+
+@pytest.mark.usefixtures("finished")
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["--set", "score.text=refuse"], "rlmec: row 7 has no answer"),
+        (["--only", "score", "--seed", "9"], "rlmec: --only score needs warm_up, which is not in the store"),
+        (["--until", "scroe"], 'rlmec: --until scroe: this run has no such stage; did you mean "score"?'),
+        (["--set", "score.txt=1"], 'rlmec: unknown option score.txt: did you mean "text"?'),
+        (["--from-run", "nope"], "rlmec: no pipeline run is called 'nope'"),
+    ],
+)
+def test_a_users_mistake_ends_with_2_and_one_line(checkout, words, line):
+    code, output, errors = checkout.rlmec("run", "./fake.toml", *words)
+    assert (code, output) == (2, "")
+    assert errors.splitlines()[-1].startswith(line)
+    assert "Traceback" not in errors
+
+
+@pytest.mark.usefixtures("finished")
+def test_a_stage_that_breaks_ends_with_1_and_names_itself(checkout):
+    code, _, errors = checkout.rlmec("run", "./fake.toml", "--set", "score.text=break")
+    assert code == 1
+    assert errors.splitlines()[-1] == "rlmec: stage score failed: ZeroDivisionError: no such luck"
+
+
+@pytest.mark.usefixtures("finished")
+def test_from_run_without_a_preset_takes_the_configuration_of_the_run(checkout):
+    run_id = latest_run(checkout)
+    code, output, errors = checkout.rlmec("run", "--from-run", run_id[:10], "--only", "align", "--json")
+    assert code == 0, errors
+    stages = {stage["name"]: stage["reused"] for stage in json.loads(output)["stages"]}
+    assert [name for name, is_reused in stages.items() if not is_reused] == ["align"]
+
+
+@pytest.mark.usefixtures("finished")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_run_ends_tidily_and_leaves_no_process(checkout, number, code):
+    process = checkout.start("run", "./fake.toml", "--set", "align.text=wait")
+    assert process.stderr is not None
+    while not process.stderr.readline().startswith("align …"):
+        assert process.poll() is None
+    os.killpg(process.pid, number)  # as a terminal does: to the whole process group
+    process.communicate(timeout=30)
+    assert process.returncode == code
+    program = (
+        "from flows.store import open_store as o\n"
+        "print(*{run.info.run_name[:4]: run.info.status for run in reversed([*o().search('')])}.items())"
+    )
+    states = checkout_python(checkout, program)
+    assert "('alig', 'KILLED')" in states
+    assert "('fake', 'KILLED')" in states
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
+
+
+def test_help_and_lists_answer_without_heavy_imports():
+    program = (
+        "import sys\nfrom flows import cli\nfrom flows.listing import lines\nlines('presets')\ncli.parser()\n"
+        "print(*{'mlflow', 'prefect', 'torch', 'transformers'} & set(sys.modules))"
+    )
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == ""
+
+
+def test_an_unknown_preset_names_the_nearest(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("RLMEC_HOME", str(tmp_path))
+    assert cli.main(["run", "smok"]) == 2
+    assert capsys.readouterr().err == "rlmec: no preset 'smok': did you mean \"smoke\"?\n"
+
+
+def latest_run(checkout: Checkout) -> str:
+    """The id of the first finished pipeline."""
+    program = (
+        "from flows.store import open_store as o\n"
+        "print([run.info.run_id for run in o().search(\"tags.`rlmec.kind` = 'pipeline'\")][-1])"
+    )
+    return checkout_python(checkout, program).strip()
+
+
+def checkout_python(checkout: Checkout, program: str) -> str:
+    """What a Python program prints in the checkout."""
+    environment = {
+        **os.environ,
+        "RLMEC_HOME": str(checkout.folder / "home"),
+        "PYTHONPATH": str(checkout.folder),
+    }
+    return subprocess.run(
+        [sys.executable, "-c", program], env=environment, cwd=checkout.folder, capture_output=True, text=True,
+        check=True,
+    ).stdout  # fmt: skip

@@ -1,0 +1,115 @@
+"""Presets, recipes and settings become one checked configuration, or one line that says what is wrong."""
+
+import pytest
+
+from flows.config import load_config, names, parsed
+from flows.control import trace
+from flows.listing import STAGES, lines
+from flows.rlmec import method
+from tasks.errors import UserError
+
+LABELS = [
+    "prepare", "warm_up", "evaluate-before", "sample", "teach", "train_reward_model", "rewrite", "align",
+    "score", "train_policy", "evaluate-after",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("preset", names("presets"))
+@pytest.mark.parametrize("recipe", names("recipes"))
+def test_every_preset_is_valid_with_every_recipe(preset, recipe):
+    config = load_config(preset, recipe)
+    assert (config.preset, config.recipe.name) == (preset, recipe)
+    assert config.recipe.description
+    assert config.train_policy.imitate == config.recipe.imitate
+
+
+def test_recipe_rlmec_runs_every_stage_in_the_methods_order():
+    calls = trace(method, load_config("smoke"))
+    assert list(calls) == LABELS
+    assert {call.stage for call in calls.values()} == set(STAGES)
+    assert [label for label, call in calls.items() if not call.seeded] == ["prepare"]
+
+
+def test_recipe_sft_skips_from_sample_to_score():
+    calls = trace(method, load_config("smoke", "sft"))
+    assert list(calls) == ["prepare", "warm_up", "evaluate-before", "train_policy", "evaluate-after"]
+    assert set(calls["train_policy"].inputs) == {"policy", "problems"}
+
+
+def test_a_checkpoint_takes_the_place_of_warm_up():
+    calls = trace(method, load_config("smoke", sets=["policy.checkpoint=./my-model"]))
+    assert list(calls) == [label for label in LABELS if label != "warm_up"]
+    assert calls["sample"].inputs["policy"].name == "./my-model"
+
+
+def test_the_recipe_comes_after_the_preset_and_settings_come_last(tmp_path):
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text(
+        'description = "mine"\nimitate = "rewrites"\n[train_policy]\nclip = 0.2\nkept_weight = 0.1\n'
+    )
+    config = load_config("smoke", str(recipe), seed=3, sets=["train_policy.clip=0.1", "sample.top_p=1.0"])
+    assert (config.recipe.name, config.seed) == ("mine", 3)
+    assert (config.train_policy.clip, config.train_policy.kept_weight, config.sample.top_p) == (0.1, 0.1, 1.0)
+
+
+def test_a_runs_configuration_is_a_base_and_another_recipe_replaces_the_first():
+    first = load_config("smoke", "sft", seed=4, sets=["train_policy.batch_size=7"])
+    base = first.model_dump(mode="json")
+    assert load_config(base=base) == first
+    again = load_config(base=base, recipe="rlmec")
+    assert (again.recipe.name, again.seed, again.train_policy.batch_size) == ("rlmec", 4, 7)
+    assert again.train_policy.reward_weight == 1.0  # sft had set it to 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"preset": "tny"}, 'no preset \'tny\': did you mean "tiny"?'),
+        ({"preset": "smoke", "recipe": "rlmce"}, 'no recipe \'rlmce\': did you mean "rlmec"?'),
+        ({"preset": "absent.toml"}, "absent.toml: no such file"),
+        ({"preset": "smoke", "sets": ["smaple.top_p=1"]}, 'smaple: did you mean "sample"?'),
+        ({"preset": "smoke", "sets": ["sample.topp=1"]}, 'option sample.topp: did you mean "top_p"?'),
+        ({"preset": "smoke", "sets": ["warm_up.optimisation.rate=1"]}, "unknown option warm_up.optimisation"),
+        ({"preset": "smoke", "sets": ["sample.top_p=high"]}, "sample.top_p: input should be a valid number"),
+        ({"preset": "smoke", "sets": ["sample.top_p=2"]}, "sample.top_p: input should be less than"),
+        ({"preset": "smoke", "sets": ["sample.top_p"]}, "--set sample.top_p: write it as section.key=value"),
+        ({"preset": "smoke", "sets": ["seed.x=1"]}, "seed"),
+        ({"preset": "smoke", "sets": ["recipe=sft"]}, "--recipe"),
+        ({"preset": "smoke", "seed": -1}, "seed: input should be greater than or equal to 0"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_one_line_that_names_it(arguments, message):
+    with pytest.raises(UserError) as caught:
+        load_config(**arguments)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_preset_that_is_no_toml_is_named(tmp_path):
+    path = tmp_path / "broken.toml"
+    path.write_text("a = = 1")
+    with pytest.raises(UserError, match=r"broken\.toml: cannot be read as TOML"):
+        load_config(str(path))
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("3", 3),
+        ("0.5", 0.5),
+        ("true", True),
+        ("[1, 2]", [1, 2]),
+        ('"3"', "3"),
+        ("gsm8k", "gsm8k"),
+        ("./a b", "./a b"),
+    ],
+)
+def test_a_setting_is_toml_or_else_a_string(text, value):
+    assert parsed(text) == value
+
+
+@pytest.mark.parametrize("kind", ["presets", "recipes", "stages", "datasets", "teachers"])
+def test_everything_listed_has_a_description(kind):
+    found = lines(kind)
+    assert found
+    assert all(len(line.split(maxsplit=1)) == 2 for line in found)

@@ -1,0 +1,39 @@
+"""Imports go flows → tasks → models and never back, and each layer keeps to its libraries."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+import tasks
+
+ROOT = Path(tasks.__file__).parents[1]
+FILES = {package: sorted((ROOT / package).rglob("*.py")) for package in ("flows", "tasks", "models")}
+MODELS_MAY_IMPORT = {"torch", "transformers", "accelerate", "safetensors", "models", *sys.stdlib_module_names}
+
+
+def imported(path: Path) -> set[str]:
+    """The top-level names that a file imports, wherever it does."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            names.add(node.module.split(".")[0])
+    return names
+
+
+@pytest.mark.parametrize("path", FILES["tasks"], ids=lambda path: str(path.relative_to(ROOT)))
+def test_tasks_know_nothing_of_flows_prefect_or_mlflow(path):
+    assert not imported(path) & {"flows", "prefect", "mlflow"}
+
+
+@pytest.mark.parametrize("path", FILES["models"], ids=lambda path: str(path.relative_to(ROOT)))
+def test_models_import_only_what_a_gpu_box_has(path):
+    assert imported(path) <= MODELS_MAY_IMPORT
+
+
+def test_the_packages_are_those_of_this_repository():
+    assert (ROOT / "pyproject.toml").is_file()
+    assert all(FILES.values())

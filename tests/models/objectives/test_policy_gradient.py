@@ -1,0 +1,90 @@
+"""The policy gradient on cases worked by hand, with ε = 0.3."""
+
+import math
+
+import pytest
+import torch
+
+from models.batch import Example, collate
+from models.objectives.policy_gradient import PolicyGradient, token_terms
+
+LOG = math.log
+
+
+def term_and_slope(ratio, reward, surrogate):
+    """The loss term of one token with π_ref = 0.4, and its derivative with respect to log π."""
+    logprob = torch.tensor([LOG(0.4 * ratio)], requires_grad=True)
+    reference = torch.tensor([LOG(0.4)])
+    term = token_terms(logprob, reference, torch.tensor([reward]), clip=0.3, surrogate=surrogate)
+    term.sum().backward()
+    return float(term.detach()), float(logprob.grad)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "reward", "weight"),
+    [
+        (1.0, 0.5, 0.5),  # min(0.5, 0.5)
+        (2.0, 0.5, 0.65),  # min(1.0, 1.3 · 0.5)
+        (0.5, 0.5, 0.25),  # min(0.25, 0.7 · 0.5 = 0.35)
+        (1.0, -0.1, -0.1),
+        (0.5, -0.1, -0.07),  # min(−0.05, 0.7 · −0.1): never less than (1−ε)|R|
+        (2.0, -0.1, -0.2),  # min(−0.2, 1.3 · −0.1)
+    ],
+)
+def test_the_stop_gradient_surrogate_weighs_log_pi_by_a_constant(ratio, reward, weight):
+    term, slope = term_and_slope(ratio, reward, "stop-gradient")
+    assert term == pytest.approx(-weight * LOG(0.4 * ratio), rel=1e-5)
+    assert slope == pytest.approx(-weight, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "reward", "term", "slope"),
+    [
+        (1.0, 0.5, -0.5, -0.5),  # d(−ρR)/d log π = −ρR
+        (2.0, 0.5, -0.65, 0.0),  # clipped: flat
+        (0.5, 0.5, -0.25, -0.25),
+        (0.5, -0.1, 0.07, 0.0),  # clipped: flat
+        (2.0, -0.1, 0.2, 0.2),
+    ],
+)
+def test_the_ppo_surrogate_differentiates_through_the_ratio(ratio, reward, term, slope):
+    assert term_and_slope(ratio, reward, "ppo") == pytest.approx((term, slope), rel=1e-5, abs=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "reward", "weight"),
+    [(1.2, 0.5, 0.6), (2.0, 0.5, 0.0), (0.5, 0.5, 0.25), (0.5, -0.1, 0.0), (2.0, -0.1, -0.2)],
+)
+def test_zero_outside_clip_drops_tokens_that_went_far_enough(ratio, reward, weight):
+    assert term_and_slope(ratio, reward, "zero-outside-clip")[1] == pytest.approx(-weight, rel=1e-5, abs=1e-7)
+
+
+@pytest.mark.parametrize("surrogate", ["stop-gradient", "ppo", "zero-outside-clip"])
+def test_a_token_without_reward_gives_exactly_nothing_even_at_an_infinite_ratio(surrogate):
+    logprob = torch.tensor([0.0], requires_grad=True)
+    term = token_terms(logprob, torch.tensor([-1e4]), torch.tensor([0.0]), 0.3, surrogate)
+    term.sum().backward()
+    assert term.detach().item() == 0.0
+    assert not torch.isnan(logprob.grad).any()
+
+
+def batch():
+    right = Example([1], [2, 3, 4], rewards=[0.5, 0.0, 0.2], reference_logprobs=[-1.0, -2.0, -3.0])
+    rewrite = Example([1], [2, 3], weights=[1.0, 0.5])
+    return collate([right, rewrite], torch.device("cpu"))
+
+
+def test_the_denominator_counts_nonzero_rewards_or_all_tokens_of_samples():
+    assert int(PolicyGradient(normalisation="nonzero").count(batch())) == 2
+    assert int(PolicyGradient(normalisation="tokens").count(batch())) == 3
+
+
+def test_reports_are_sums_over_the_samples_tokens():
+    """log π is 0.1 above the reference at each of the three tokens: KL (k3) = 3 · (e^−0.1 − 1 + 0.1)."""
+    made = batch()
+    logprobs = made.reference_logprobs + 0.1
+    _, sums = PolicyGradient().total(logprobs, made)
+    assert int(sums["tokens"]) == 3
+    assert float(sums["reward_mean"]) == pytest.approx(0.7)
+    assert float(sums["kl_to_reference"]) == pytest.approx(3 * (math.exp(-0.1) - 1 + 0.1), rel=1e-4)
+    assert int(sums["clipped_fraction"]) == 0  # e^0.1 − 1 = 0.105 < 0.3

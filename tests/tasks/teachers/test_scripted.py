@@ -1,0 +1,269 @@
+"""The scripted teacher keeps what is right in a sample, in its own words, and its steps yield the answer."""
+
+import json
+import os
+import re
+import time
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from rapidfuzz.distance import Levenshtein
+
+from tasks import teachers
+from tasks.equations import every_equation_holds
+from tasks.errors import UserError
+from tasks.teachers import Problem, best_rewrite, scripted
+
+TOM = Problem(
+    question="Tom has 12 apples. He buys 5 more and gives 8 to Anna. How many apples are left?",
+    solution="Tom buys 5 more: 12 + 5 = 17.\nHe gives 8 to Anna: 17 - 8 = 9.\nThe answer is 9.",
+    answer="9",
+)
+CLOUD = Problem(
+    question="What type of water formation is formed by clouds?\nOptions:\npearls\nrain\nbeads",
+    solution="Clouds are made of water vapor.\nBeads of water can be formed by clouds.\nThe answer is beads",
+    answer="beads",
+    options=["pearls", "rain", "beads"],
+)
+
+
+def words(text: str) -> list[str]:
+    return re.findall(r"\w+|[^\w\s]", text)
+
+
+def edits(sample: str, rewrite: str) -> int:
+    return Levenshtein.distance(words(sample), words(rewrite))
+
+
+def stated_answer(text: str) -> str | None:
+    found = re.findall(r"(?:^|\n| )(?:A:|The answer is) *(.*?)\.?\s*(?=\n|$)", text)
+    return found[-1].replace(",", "") if found else None
+
+
+def rewritten(sample: str, problem: Problem = TOM) -> str | None:
+    def accept(text: str) -> bool:
+        return stated_answer(text) == problem.answer and every_equation_holds(text)
+
+    return best_rewrite(scripted.candidates(problem, sample), problem, sample, accept, edits)
+
+
+def test_a_miscalculation_is_worked_out_again_and_carried_on() -> None:
+    sample = "So Tom has 12 + 5 = 18 now.\nAnna gets 8, so 18 - 8 = 10 stay.\nThe answer is 10."
+    assert (
+        rewritten(sample) == "So Tom has 12 + 5 = 17 now.\nAnna gets 8, so 17 - 8 = 9 stay.\nThe answer is 9."
+    )
+
+
+def test_a_miscopied_number_is_put_right_in_the_words_too() -> None:
+    sample = "Tom buys 6 more: 12 + 6 = 18.\nHe gives 8 to Anna: 18 - 8 = 10.\nThe answer is 10."
+    assert rewritten(sample) == TOM.solution
+
+
+def test_a_wrong_operation_in_the_right_words_changes_operator_and_result_only() -> None:
+    sample = "First 5 more: 12 + 5 = 17.\nHe gives 8 to Anna: 17 + 8 = 25.\nThe answer is 25."
+    assert (
+        rewritten(sample) == "First 5 more: 12 + 5 = 17.\nHe gives 8 to Anna: 17 - 8 = 9.\nThe answer is 9."
+    )
+
+
+def test_a_step_whose_words_describe_another_operation_is_replaced_whole() -> None:
+    sample = "First 5 more: 12 + 5 = 17.\nThen Anna brings 8 others: 17 + 8 = 25.\nThe answer is 25."
+    assert (
+        rewritten(sample) == "First 5 more: 12 + 5 = 17.\nHe gives 8 to Anna: 17 - 8 = 9.\nThe answer is 9."
+    )
+
+
+@pytest.mark.parametrize(
+    "sample",
+    [
+        "Tom buys 5 more: 12 + 5 = 17.\nThe answer is 17.",
+        "He gives 8 to Anna: 12 - 8 = 4.\nThe answer is 4.",
+        "The answer is 17.",
+    ],
+)
+def test_a_skipped_step_is_inserted(sample: str) -> None:
+    assert rewritten(sample) == TOM.solution
+
+
+def test_a_step_too_many_is_deleted() -> None:
+    right, wrong = "Tom buys 5 more: 12 + 5 = 17.\nHe gives 8 to Anna: 17 - 8 = 9.\n", "In all 17 + 9 = 26.\n"
+    sample = f"{right}{wrong}The answer is 26."
+    assert rewritten(sample) == TOM.solution
+
+
+def test_only_the_answer_line_changes_where_the_steps_are_right() -> None:
+    sample = "12 + 5 = 17\nand 17 - 8 = 9\nA: 17"
+    assert rewritten(sample) == "12 + 5 = 17\nand 17 - 8 = 9\nA: 9"
+
+
+def test_true_equations_that_lead_elsewhere_are_not_kept_under_a_corrected_answer() -> None:
+    sample = "Together they own 12 + 8 = 20.\nWith others that makes 20 + 5 = 25.\nThe answer is 25."
+    assert rewritten(sample) == TOM.solution
+
+
+def test_another_sound_way_to_the_answer_is_kept() -> None:
+    sample = (
+        "He loses 8 - 5 = 3 in all.\nSo 12 - 3 = 10.\nThe answer is 10."  # 3 is no value of the reference
+    )
+    assert rewritten(sample) == "He loses 8 - 5 = 3 in all.\nSo 12 - 3 = 9.\nThe answer is 9."
+
+
+def test_a_sentence_between_the_equations_follows_the_numbers() -> None:
+    sample = "Tom buys 5 more: 12 + 5 = 18.\nTom has 18 apples.\nHe gives 8: 18 - 8 = 10.\nThe answer is 10."
+    expected = "Tom buys 5 more: 12 + 5 = 17.\nTom has 17 apples.\nHe gives 8: 17 - 8 = 9.\nThe answer is 9."
+    assert rewritten(sample) == expected
+
+
+def test_numbers_of_a_sum_stay_in_the_samples_order() -> None:
+    assert rewritten("5 + 12 = 18 apples.\n18 - 8 = 10 apples.\nThe answer is 10.") == (
+        "5 + 12 = 17 apples.\n17 - 8 = 9 apples.\nThe answer is 9."
+    )
+
+
+def test_steps_of_one_person_are_not_given_to_another() -> None:
+    ages = Problem(
+        question="Mary is 2 years younger than Joan. "
+        "Joan is 5 years older than Jessa, who is 20. How old is Mary?",
+        solution="Joan is 20 + 5 = 25 years old.\nMary is 25 - 2 = 23 years old.\nThe answer is 23.",
+        answer="23",
+    )
+    sample = "Mary is 20 + 2 = 22 years old.\nJoan is 22 - 5 = 17 years old.\nThe answer is 17."
+    assert rewritten(sample, ages) == ages.solution
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("A: 10", "A: 9"),
+        ("A: $10", "A: $9"),
+        ("#### 10", "#### 9"),
+        ("The answer is 10", "The answer is 9"),
+        ("So the answer is 10 apples.", "So the answer is 9 apples."),
+        ("  The answer is: 10.", "  The answer is: 9."),
+    ],
+)
+def test_the_answer_line_keeps_its_form(line: str, expected: str) -> None:
+    sample = f"12 + 5 = 18\n18 - 8 = 10\n{line}"
+    assert f"12 + 5 = 17\n17 - 8 = 9\n{expected}" in scripted.candidates(TOM, sample)
+
+
+def test_an_answer_in_the_last_sentence_of_a_line_is_found() -> None:
+    sample = "He has 12 + 5 = 17. He keeps 17 - 8 = 10. The answer is 10."
+    assert rewritten(sample) == "He has 12 + 5 = 17. He keeps 17 - 8 = 9. The answer is 9."
+
+
+def test_blank_lines_indents_and_trailing_spaces_stay() -> None:
+    sample = "  Tom buys 5 more: 12 + 5 = 18.\n\n He gives 8: 18 - 8 = 10.\nThe answer is 10. \n"
+    expected = "  Tom buys 5 more: 12 + 5 = 17.\n\n He gives 8: 17 - 8 = 9.\nThe answer is 9. \n"
+    assert rewritten(sample) == expected
+
+
+@pytest.mark.parametrize(
+    "sample",
+    [
+        "",
+        "asdf qwe\nzxc 5 5 5",
+        "Tom buys 5 more: 12 + 5 = 17.\n" * 30,
+        "Tom buys 5 more: 12 + 5 = 17.\nHe gives 8 to",
+        "Tom buys 5 more: 12 + 5 = 17.\nHe gives 8 to Anna: 17 -",
+        "Tom buys 5 more: 12 + 5 = 17.\nHe gives 8 to Anna: 17 - 8 = 9.\nThe ans",
+        "Tom buys 5 more: 12 + 5 = 17.\nHe gives 8 to Anna: 17 - 8 = 9.\nThe answer is",
+        "The answer is The answer is 12 12 12",
+        "= = = 12 + + 5 ) ( 7\nThe answer is 9 / 0.",
+    ],
+    ids=[
+        "empty",
+        "gibberish",
+        "repeated",
+        "cut words",
+        "cut equation",
+        "cut answer",
+        "no answer",
+        "stutter",
+        "noise",
+    ],
+)
+def test_from_what_cannot_be_kept_the_reference_is_reached(sample: str) -> None:
+    rewrite = rewritten(sample)
+    assert rewrite is not None
+    assert rewrite.rstrip(". \n") == TOM.solution.rstrip(".")
+
+
+def test_a_sample_of_a_megabyte_takes_seconds_at_most() -> None:
+    for sample in ("1+1=" * 250_000, "12 + 5 = 18.\n" * 80_000, "word " * 200_000, "(" * 1_000_000):
+        started = time.monotonic()
+        assert rewritten(sample) is not None
+        assert time.monotonic() - started < 10
+
+
+def test_a_rationale_that_names_the_wrong_choice_names_the_right_one() -> None:
+    sample = "Clouds hold water.\nRain of water can be formed by clouds.\nThe answer is rain"
+    expected = "Clouds hold water.\nBeads of water can be formed by clouds.\nThe answer is beads"
+    assert rewritten(sample, CLOUD) == expected
+
+
+def test_a_false_claim_about_the_wrong_choice_goes_and_the_references_last_step_comes() -> None:
+    sample = "Clouds hold water.\nRain falls on roofs in autumn.\nThe answer is rain"
+    expected = "Clouds hold water.\nBeads of water can be formed by clouds.\nThe answer is beads"
+    assert rewritten(sample, CLOUD) == expected
+
+
+def test_only_the_answer_line_changes_where_the_rationale_is_right() -> None:
+    sample = "Water in clouds gathers in beads.\nThe answer is pearls"
+    assert rewritten(sample, CLOUD) == "Water in clouds gathers in beads.\nThe answer is beads"
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [("The answer is (B).", "The answer is (C)."), ("The answer is B) rain", "The answer is C) beads")],
+)
+def test_a_choice_named_by_its_letter_stays_a_letter(line: str, expected: str) -> None:
+    found = scripted.candidates(CLOUD, f"Beads of water can be formed by clouds.\n{line}")
+    assert f"Beads of water can be formed by clouds.\n{expected}" in found
+
+
+def test_teachers_are_found_by_name_and_the_nearest_is_named_for_a_wrong_one() -> None:
+    assert "scripted" in teachers.names()
+    assert all(not name.startswith("_") for name in teachers.names())
+    assert teachers.get("scripted") is scripted
+    with pytest.raises(UserError, match="did you mean 'scripted'"):
+        teachers.get("scriptd")
+
+
+def test_the_nearest_accepted_candidate_is_taken_and_none_if_even_the_reference_fails() -> None:
+    def distance(sample: str, text: str) -> int:
+        return abs(len(sample) - len(text))
+
+    assert best_rewrite(["aaaa", "bb", "ccc"], TOM, "x", lambda text: text != "bb", distance) == "ccc"
+    assert best_rewrite(["aaaa"], TOM, "x", lambda text: text == TOM.solution, distance) == TOM.solution
+    assert best_rewrite(["aaaa"], TOM, "x", lambda _: False, distance) is None
+
+
+@pytest.mark.skipif(
+    "RLMEC_DATA" not in os.environ, reason="RLMEC_DATA does not name a folder with GPT-3 samples"
+)
+@pytest.mark.parametrize(
+    "solver", ["6b_finetuning", "6b_verification", "175b_finetuning", "175b_verification"]
+)
+def test_on_real_mistakes_95_percent_verify_with_at_most_three_quarters_of_the_edits(solver: str) -> None:
+    path = Path(os.environ["RLMEC_DATA"], "gsm8k_model_solutions", "part1.jsonl")
+    if not path.exists():
+        pytest.skip(f"{path} is not there")
+    total = right = near = far = 0
+    for line in path.read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        if row[solver]["is_correct"]:
+            continue
+        solution, sample = (re.sub("<<.*?>>", "", t) for t in (row["ground_truth"], row[solver]["solution"]))
+        answer = stated_answer(solution)
+        assert answer is not None
+        rewrite = rewritten(sample, Problem(row["question"], solution, answer))
+        total += 1
+        if rewrite is not None:
+            assert Fraction(stated_answer(rewrite) or "") == Fraction(answer)
+            right += 1
+            near += edits(sample, rewrite)
+            far += edits(sample, solution)
+    assert right / total >= 0.95
+    assert near / far <= 0.75

@@ -1,0 +1,274 @@
+"""The verifier: what states an answer, and which answers are equal."""
+
+import json
+import os
+import threading
+import time
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tasks import equivalence
+from tasks.answers import extract_answer, is_right, readable_math
+from tasks.plain_number import decimal_text, plain_number
+
+OPTIONS = ["sand", "rain", "a tree", "Snow, ice, and rock.", "h2o"]
+
+
+def real_data(name: str) -> Path:
+    folder = os.environ.get("RLMEC_DATA")
+    if not folder or not (Path(folder) / name).exists():
+        pytest.skip(f"RLMEC_DATA names no folder with {name}")
+    return Path(folder) / name
+
+
+def lines_of(file: Path) -> list[dict]:
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("The answer is 72.", "72"),
+        ("The answer is: 72", "72"),
+        ("12 + 5 = 17.\nThe answer is 17.", "17"),
+        ("**Answer:** 72", "72"),
+        ("The answer is **72**.", "72"),
+        ("The answer is:\n\n72", "72"),
+        ("Therefore, the final answer to the question is 5.", "5"),
+        ("So she makes\nA: 18", "18"),
+        ("#### 1,800", "1800"),
+        (r"Thus $x = \boxed{72}$.", "72"),
+        (r"\boxed{90\text{ square units}}", "90"),
+        (r"\boxed{\frac{\sqrt{3}}{2}}", r"\frac{\sqrt{3}}{2}"),
+        ("The answer is 5 kilometers", "5"),
+        ("The answer is approximately 3.140 m^2.", "3.14"),
+        ("The answer is $18 per day.", "18"),
+        ("The answer is -$5.50", "-5.5"),
+        ("The answer is 12 + 5 = 17.", "17"),
+        ("The answer is 18 because 6*3=18", "18"),
+        ("The answer is 1.8 billion", "1800000000"),
+        ("The answer is 50%.", "50%"),
+        ("The answer is 1 1/2 cups", "3/2"),
+        (r"The answer is \(\dfrac{3}{4}\).", "3/4"),
+        ("The answer is (4, 5).", "(4, 5)"),
+        # A completion that is nothing but an answer, or ends in a line wholly in bold, states it too.
+        ("5 kilometers", "5"),
+        ("approximately 3.14", "3.14"),
+        ("**72**", "72"),
+        ("12 + 5 = 17\n**17**", "17"),
+    ],
+)
+def test_a_stated_answer_is_understood(text, answer):
+    assert extract_answer(text, "math") == answer
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "12 + 5 = 17.",
+        "So Tom has 17 apples.",
+        "17 apples were bought by Tom yesterday",
+        "The answer is .",
+        "Our answer is correct.",
+        r"\boxed{17",
+        "the 7340 2 2 2 2 A",
+    ],
+)
+def test_a_completion_that_states_no_answer_gives_none(text):
+    assert extract_answer(text, "math") is None
+    assert not is_right(text, "17", "math")
+
+
+def test_the_last_stated_answer_counts():
+    assert extract_answer("The answer is 5. No: the answer is 6.\nA: 7", "math") == "7"
+    assert extract_answer(r"\boxed{3} and so the answer is 4.", "math") == "4"
+    assert extract_answer("The answer is 5.\nThe answer is .", "math") == "5"  # an empty one states nothing
+    assert extract_answer("The answer is sand.\nThe answer is rain.", "choice", OPTIONS) == "rain"
+
+
+@pytest.mark.parametrize(
+    ("found", "gold", "right"),
+    [
+        ("0", "0.0001", False),
+        (r"\frac{-31}{2}", r"\frac{3-1}{2}", False),  # -15.5 and 1
+        (r"\frac{3-1}{2}", "1", True),
+        ("3.14", "3.14159", False),
+        ("0.333", "1/3", False),
+        ("0.5", "1/2", True),
+        ("18.00", "18", True),
+        ("1,000", "1000", True),
+        ("1000", "1,000", True),
+        ("-7", "7", False),
+        ("50%", "50", True),
+        ("50%", "0.5", True),
+        ("0.5%", "50", False),
+        ("2 million", "2", False),
+        ("5 or 6", "5", False),
+        ("5x", "5", False),
+        ("17 17", "17", False),
+        ("17 +", "17", False),
+        ("17/", "17", False),
+        ("five", "5", False),
+        (r"\sqrt{18}", r"3\sqrt{2}", True),
+        ("1.414214", r"\sqrt{2}", False),
+        ("20 - 2x", "-2x+20", True),
+        ("(5,4)", "(4,5)", False),
+        (r"\left(4, 5\right)", "(4,5)", True),
+        ("2,1", r"\{1,2\}", True),
+        ("1<x<2", "(1,2)", True),  # math-verify alone finds this one way round only
+        ("(1,2)", "1<x<2", True),
+        ("even", r"\text{even}", True),
+        ("odd", r"\text{even}", False),
+    ],
+)
+def test_numbers_are_compared_exactly_and_formulas_by_meaning(found, gold, right):
+    assert is_right(f"The answer is {found}", gold, "math") is right
+
+
+@pytest.mark.parametrize(
+    ("text", "option"),
+    [
+        ("The answer is rain", "rain"),
+        ("The answer is Rain.", "rain"),
+        ("The answer is A  TREE.", "a tree"),
+        ("The answer is snow, ice, and rock", "Snow, ice, and rock."),
+        ("The answer is snow ice and rock", "Snow, ice, and rock."),
+        ("The answer is (B)", "rain"),
+        ("The answer is B.", "rain"),
+        ("The answer is B. rain", "rain"),
+        ("The answer is option C, as it grows.", "a tree"),
+        (r"The answer is \boxed{\text{B}}", "rain"),
+        ("The answer is rain. It falls.", "rain"),
+        ("The answer is rain because it falls.", "rain"),
+        ("A: rain", "rain"),
+        ("B", "rain"),
+        ("(b)", "rain"),
+        ("rain", "rain"),
+        ("The answer is raindrops", None),
+        ("The answer is a", None),
+        ("The answer is sand or rain", None),
+        ("The answer is I think rain", None),
+        ("The answer is (B) sand", None),  # letter and text disagree
+        ("The answer is (F)", None),
+        ("It rains.", None),
+        ("", None),
+    ],
+)
+def test_a_choice_is_named_by_its_text_or_letter(text, option):
+    assert extract_answer(text, "choice", OPTIONS) == option
+
+
+def test_exact_option_text_comes_before_folding_and_letters():
+    assert extract_answer("The answer is Co", "choice", ["CO", "Co"]) == "Co"
+    assert extract_answer("The answer is co", "choice", ["CO", "Co"]) is None  # could be either
+    assert extract_answer("The answer is B", "choice", ["B", "A"]) == "B"  # the text, not the second option
+    assert extract_answer("The answer is -5", "choice", ["5", "-5"]) == "-5"
+    assert extract_answer("The answer is 1,000", "choice", ["100", "1000"]) == "1000"
+
+
+def test_prediction_and_answer_are_folded_alike():
+    assert is_right("The answer is humidity", "Humidity", "choice", ["ecology", "humidity"])
+    assert is_right("The answer is Humidity.", "humidity", "choice", ["ecology", "humidity"])
+    assert is_right("The answer is (B)", "Humidity", "choice", ["ecology", "humidity"])
+    assert is_right("The answer is energy.", "energy", "choice", ["energy", "energy.", "food"])
+    assert not is_right("The answer is ecology", "Humidity", "choice", ["ecology", "humidity"])
+
+
+def test_an_answer_that_cannot_be_checked_is_told_from_one_that_can():
+    assert [readable_math(text) for text in ("1,000", "$5", r"\frac{1}{2}", "x")] == ["1000", "5", "1/2", "x"]
+    assert [readable_math(text) for text in ("", "abc", "???", "not a number")] == [None] * 4
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(max_size=80), st.sampled_from(["", "The answer is ", "A: ", r"\boxed{", "#### "]))
+def test_no_text_raises_and_a_choice_is_always_one_of_the_options(text, lead):
+    assert extract_answer(lead + text, "choice", OPTIONS) in {None, *OPTIONS}
+    found = extract_answer(lead + text, "math")
+    assert found is None or found
+    is_right(lead + text, text, "choice", OPTIONS)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(alphabet=r"0123456789\frac{}()[]^_+-*/=<>.,xy$ ", max_size=12))
+def test_no_formula_raises_and_every_formula_equals_itself(text):
+    found = extract_answer(f"The answer is {text}", "math")
+    assert found is None or is_right(f"The answer is {text}", found, "math")
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.integers(-(10**12), 10**12), st.integers(0, 6), st.sampled_from(["", " apples", " dollars a day"]))
+def test_a_stated_number_is_read_exactly_however_it_is_written(digits, places, unit):
+    value = Fraction(digits, 10**places)
+    text = decimal_text(value)
+    sign, whole, point, part = ("-" if value < 0 else ""), *text.lstrip("-").partition(".")
+    forms = [
+        text,
+        f"{sign}{int(whole):,}{point}{part}",
+        f"{text}{'' if point else '.'}00",
+        f"{sign}${whole}{point}{part}",
+    ]
+    for form in forms:
+        assert plain_number(form + unit).value == value
+        assert extract_answer(f"The answer is {form}{unit}.", "math") == text
+        assert is_right(f"The answer is {form}{unit}.", text, "math")
+        assert not is_right(f"The answer is {form}{unit}.", decimal_text(value + Fraction(1, 10**9)), "math")
+
+
+def test_math_verify_works_outside_the_main_thread():
+    verdicts = []
+    thread = threading.Thread(
+        target=lambda: verdicts.append(is_right(r"\boxed{\sqrt{50}}", r"5\sqrt{2}", "math"))
+    )
+    thread.start()
+    thread.join(timeout=150)
+    assert verdicts == [True]
+
+
+def test_a_dead_math_verify_process_is_replaced():
+    assert equivalence.equivalent(r"\sqrt{12}", r"2\sqrt{3}")
+    equivalence._worker.kill()
+    assert not equivalence.equivalent(r"\sqrt{75}", r"6\sqrt{3}")
+    assert equivalence.equivalent(r"\sqrt{75}", r"5\sqrt{3}")  # 75 = 25 * 3
+
+
+def test_hostile_answers_take_bounded_time():
+    is_right(r"\boxed{\sqrt{50}}", r"5\sqrt{2}", "math")  # math-verify is imported before the clock starts
+    started = time.monotonic()
+    for answer in ("9^{9^{9^{9}}}", "9^9^9^9", "(9999)!", "9" * 100_000, "(" * 100_000, "2^{99999999}"):
+        assert not is_right(rf"The answer is {answer}", r"\pi", "math")
+        assert not is_right(rf"\boxed{{{answer}}}", r"\pi", "math")
+    for flood in (r"\boxed{" * 100_000, "the answer is " * 50_000, "**" * 300_000, "answer" + " " * 500_000):
+        assert not is_right(flood, "17", "math")
+        assert not is_right(flood, "rain", "choice", OPTIONS)
+    assert time.monotonic() - started < 10
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_the_gold_solutions_of_gsm8k_are_all_right(split):
+    for row in lines_of(real_data(f"gsm8k/{split}.jsonl")):
+        assert is_right(row["answer"], row["answer"].rpartition("####")[2].strip(), "math"), row["answer"]
+
+
+def test_gpt3_solutions_are_judged_as_their_publishers_judged_them():
+    rows = lines_of(real_data("gsm8k_model_solutions/part1.jsonl"))
+    solvers = ("6b_finetuning", "6b_verification", "175b_finetuning", "175b_verification")
+    verdicts = [
+        is_right(row[solver]["solution"], row["ground_truth"].rpartition("A:")[2].strip(), "math")
+        == row[solver]["is_correct"]
+        for row in rows
+        for solver in solvers
+    ]
+    assert (sum(verdicts), len(verdicts)) == (2640, 2640)
+
+
+@pytest.mark.parametrize("dataset", ["ecqa", "qasc", "openbookqa", "arc_easy"])
+@pytest.mark.parametrize("end", ["", "."])
+def test_the_gold_solutions_of_the_choice_datasets_are_all_right(dataset, end):
+    for row in lines_of(real_data(f"{dataset}/test.jsonl")):
+        options = row["problem"].partition("\nOptions:\n")[2].split("\n")
+        assert is_right(row["solution"] + end, row["answer"], "choice", options), row
