@@ -179,23 +179,35 @@ def remote_files(client: "MlflowClient", run_id: str, model_id: str) -> set[str]
 
 
 def fetch(output: Output, cache: Path, tracking_uri: str) -> Path:
-    """A local path of an output. On a server's store it is downloaded into `cache` once and checked."""
+    """A local path of an output. One on a server is downloaded into `cache` and checked, once."""
     if output.path is not None:
         return output.path
+    place = cache / output.digest
+    if place.is_dir():
+        found = next(place.iterdir())
+        if content_digest(found) == output.digest:
+            return found
+        shutil.rmtree(place)  # a copy is no loss
+    partial = cache / f".{output.digest}.{os.getpid()}"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        download(output, partial, tracking_uri)
+        found = next(partial.iterdir())
+        if content_digest(found) != output.digest:
+            raise DamagedError(
+                f"{output.file or output.name} was altered on the server, in run {output.run_id}"
+            )
+        os.replace(partial, place)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return place / found.name
+
+
+def download(output: Output, folder: Path, tracking_uri: str) -> None:
+    """Download one output into an empty folder."""
     from mlflow.artifacts import download_artifacts
 
-    place = cache / output.digest
-    found = next(iter(place.glob("*")), None) if place.is_dir() else None
-    if found is None:
-        partial = cache / f".{output.digest}.{os.getpid()}"
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        source = f"models:/{output.model_id}" if output.model_id else f"runs:/{output.run_id}/{output.file}"
-        target = partial / output.name if output.model_id else partial
-        download_artifacts(artifact_uri=source, dst_path=str(target), tracking_uri=tracking_uri)
-        shutil.rmtree(place, ignore_errors=True)
-        os.replace(partial, place)
-        found = next(place.glob("*"))
-    if content_digest(found) != output.digest:
-        raise DamagedError(f"{found.name} was altered on the server or in {place}")
-    return found
+    source = f"models:/{output.model_id}" if output.model_id else f"runs:/{output.run_id}/{output.file}"
+    target = folder / output.name if output.model_id else folder
+    download_artifacts(artifact_uri=source, dst_path=str(target), tracking_uri=tracking_uri)

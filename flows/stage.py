@@ -87,7 +87,7 @@ def call_function(store: Store, call: Call, out: Path, package: str, log: Metric
     try:
         inputs = {name: store.fetch(output) for name, output in call.inputs.items()}
     except DamagedError as error:
-        raise UserError(f"{error}: --force the stage that wrote it, or delete the copy") from error
+        raise UserError(f"{error}: --force the stage that wrote it") from error
     function(call.options, inputs, out, seed=call.seed, log=log)
 
 

@@ -10,6 +10,7 @@ Worked example (three steps):
                The answer is 45.
     answer     45
 
+A step has two wordings, so that there are many right solutions and a rewrite can keep the sample's own words.
 The same seed gives the same problems everywhere. Splits are disjoint by construction: a question belongs to
 the one split that its hash names, whatever the order in which problems are made.
 """
@@ -39,7 +40,7 @@ class Kind:
     buckets: range
 
 
-EASY = {"steps": (2, 4), "start": (3, 20), "change": (2, 10), "largest": 40}
+EASY = {"steps": (2, 4), "start": (3, 20), "change": (2, 9), "largest": 40}
 KINDS = {
     "train": Kind(rows=6000, buckets=range(0, 60), **EASY),
     "development": Kind(rows=1000, buckets=range(60, 70), **EASY),
@@ -121,7 +122,12 @@ def gain(draw: random.Random, kind: Kind, story: Story) -> Story:
     total = story.amount + more
     return story.then(
         f"Then {pronoun} {draw.choice(GAINS)} {more} more.",
-        f"{story.name} has {story.amount}+{more}={total} {story.item}.",
+        draw.choice(
+            (
+                f"{story.name} has {story.amount}+{more}={total} {story.item}.",
+                f"With {more} more {pronoun} has {story.amount}+{more}={total} {story.item}.",
+            )
+        ),
         total,
     )
 
@@ -133,7 +139,12 @@ def loss(draw: random.Random, kind: Kind, story: Story) -> Story:
     left = story.amount - less
     return story.then(
         f"Then {pronoun} {does} {less} of them.",
-        f"After {doing} {less} {pronoun} has {story.amount}-{less}={left} {story.item}.",
+        draw.choice(
+            (
+                f"After {doing} {less} {pronoun} has {story.amount}-{less}={left} {story.item}.",
+                f"{story.name} is left with {story.amount}-{less}={left} {story.item}.",
+            )
+        ),
         left,
     )
 
@@ -144,7 +155,12 @@ def multiply(draw: random.Random, kind: Kind, story: Story) -> Story:
     product = story.amount * factor
     return story.then(
         f"A friend {verb} what {PEOPLE[story.name]} has.",
-        f"{words} as many is {story.amount}*{factor}={product} {story.item}.",
+        draw.choice(
+            (
+                f"{words} as many is {story.amount}*{factor}={product} {story.item}.",
+                f"That makes {story.amount}*{factor}={product} {story.item}.",
+            )
+        ),
         product,
     )
 
@@ -159,7 +175,12 @@ def share(draw: random.Random, kind: Kind, story: Story) -> Story:
     part = story.amount // bags
     return story.then(
         f"Then {PEOPLE[story.name]} shares them among {bags} bags and keeps one bag.",
-        f"One bag holds {story.amount}/{bags}={part} {story.item}.",
+        draw.choice(
+            (
+                f"One bag holds {story.amount}/{bags}={part} {story.item}.",
+                f"{story.name} keeps {story.amount}/{bags}={part} {story.item}.",
+            )
+        ),
         part,
     )
 

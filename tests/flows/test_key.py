@@ -98,7 +98,8 @@ def test_a_key_changes_with_each_thing_it_holds():
         key.stage_key(stage, code, Options(rate=rate), seed, {"a": given})
         for stage, code, rate, seed, given in [
             ("s", "c", 0.1, 0, "1"), ("t", "c", 0.1, 0, "1"), ("s", "d", 0.1, 0, "1"),
-            ("s", "c", 0.2, 0, "1"), ("s", "c", 0.1, 1, "1"), ("s", "c", 0.1, None, "1"), ("s", "c", 0.1, 0, "2"),
+            ("s", "c", 0.2, 0, "1"), ("s", "c", 0.1, 1, "1"), ("s", "c", 0.1, None, "1"),
+            ("s", "c", 0.1, 0, "2"),
         ]
     }  # fmt: skip
     assert len(keys) == 7

@@ -1,0 +1,161 @@
+"""Ratios of speed, each of two things measured in turn in one run:
+
+    python benchmarks/speed.py                       alignment and scoring (about a minute)
+    python benchmarks/speed.py --orchestration tiny  the flow against the ten plain functions (twice a whole run)
+
+Timings depend on the machine and on what else runs there; the ratios much less.
+"""
+
+import argparse
+import importlib
+import os
+import platform
+import random
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+import transformers
+
+from models import policy, tiny
+from models.batch import Example
+from models.logprobs import completion_logprobs
+from tasks.align import edit_operations
+from tasks.datasets import arithmetic
+from tasks.prompts import solution_completion, solve_prompt
+
+
+def distance_by_table(source: Sequence[int], target: Sequence[int]) -> int:
+    """Levenshtein distance by a plain dynamic-programming table in Python: the thing to compare with."""
+    previous = list(range(len(target) + 1))
+    for i, left in enumerate(source, start=1):
+        current = [i]
+        for j, right in enumerate(target, start=1):
+            current.append(min(previous[j] + 1, current[j - 1] + 1, previous[j - 1] + (left != right)))
+        previous = current
+    return previous[-1]
+
+
+def pairs(count: int, length: int = 300, edited: float = 0.1) -> list[tuple[list[int], list[int]]]:
+    """Random pairs of `length` token ids of which the second has about a tenth of its tokens edited."""
+    draw = random.Random(0)
+    made = []
+    for _ in range(count):
+        source = [draw.randrange(500) for _ in range(length)]
+        target = [draw.randrange(500) if draw.random() < edited else token for token in source]
+        made.append((source, target))
+    return made
+
+
+def seconds(action: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    action()
+    return time.perf_counter() - started
+
+
+def in_turn(slow: Callable[[], object], fast: Callable[[], object], rounds: int) -> tuple[float, float, list[float]]:
+    """Median seconds of both, measured in turn, and the ratio of every round."""
+    times = [(seconds(slow), seconds(fast)) for _ in range(rounds)]
+    ratios = [first / second for first, second in times]
+    return statistics.median(t for t, _ in times), statistics.median(t for _, t in times), ratios
+
+
+def report(name: str, ratios: list[float], detail: str) -> None:
+    middle = statistics.median(ratios)
+    print(f"{name}: {middle:.2f} × (rounds {min(ratios):.2f} to {max(ratios):.2f}); {detail}", flush=True)
+
+
+def alignment() -> None:
+    """`edit_operations` (rapidfuzz) against the plain table, on the same number of pairs in each round."""
+    few, many = pairs(5), pairs(5000)
+    for source, target in few:
+        assert len(edit_operations(source, target)) == distance_by_table(source, target)
+    slow, fast, ratios = in_turn(
+        lambda: [distance_by_table(*pair) for pair in few], lambda: [edit_operations(*pair) for pair in many], 5
+    )
+    # The two did different numbers of pairs, so that each ran long enough to be measured: seconds a pair.
+    ratios = [ratio * len(many) / len(few) for ratio in ratios]
+    detail = f"{len(many) / fast:,.0f} pairs/s against {len(few) / slow:,.1f}, pairs of 300 tokens"
+    report("alignment, rapidfuzz against a Python table", ratios, detail)
+
+
+def scoring(batch_size: int = 16, count: int = 256) -> None:
+    """Log-probabilities of samples in batches of similar length against one at a time."""
+    rows = [record for _, (_, record) in zip(range(count), arithmetic.rows("train"), strict=False)]
+    tokenizer = tiny.train_tokenizer((str(row["question"]) + str(row["solution"]) for row in rows), 512)
+    model = tiny.new_llama(tokenizer, 3, 96, 3, 288, seed=0).eval()
+    examples = [
+        Example(solve_prompt(tokenizer, str(row["question"]), None), solution_completion(tokenizer, str(row["solution"])))
+        for row in rows
+    ]
+    one, many = (dict(completion_logprobs(model, examples, size)) for size in (1, batch_size))
+    worst = max(float((one[row] - many[row]).abs().max()) for row in one)
+    assert worst < 1e-4, f"batched scores differ by {worst}"
+    slow, fast, ratios = in_turn(
+        lambda: list(completion_logprobs(model, examples, 1)),
+        lambda: list(completion_logprobs(model, examples, batch_size)),
+        5,
+    )
+    detail = f"{count / fast:,.0f} sequences/s against {count / slow:,.0f}; greatest difference {worst:.1e}"
+    report(f"scoring, batches of {batch_size} against one at a time", ratios, detail)
+
+
+class Plainly:
+    """Runs the method's stages as plain functions in a folder: no Prefect, no MLflow, no keys."""
+
+    def __init__(self, root: Path, seed: int) -> None:
+        self.root, self.seed = root, seed
+
+    def __call__(self, stage, options, *, label=None, seeded=True, **inputs):  # noqa: ARG002
+        out = self.root / (label or stage)
+        out.mkdir()
+        function = getattr(importlib.import_module(f"tasks.{stage}"), stage)
+        function(options, {name: path for name, path in inputs.items() if path}, out, seed=self.seed)
+        return {path.name.split(".")[0]: path for path in out.iterdir()}
+
+
+def orchestration(preset: str, rounds: int) -> None:
+    """The flow against the same stages as plain functions, the Prefect server's start apart."""
+    with tempfile.TemporaryDirectory() as scratch:
+        os.environ["RLMEC_HOME"] = f"{scratch}/home"
+        from flows.home import prepare_environment
+
+        prepare_environment()
+        from flows.config import load_config
+        from flows.control import Control
+        from flows.rlmec import method, rlmec
+        from flows.server import prefect_server
+
+        config = load_config(preset)
+        ratios = []
+        with prefect_server():
+            for turn in range(rounds):
+                os.environ["RLMEC_HOME"] = f"{scratch}/home{turn}"
+                root = Path(scratch, f"plain{turn}")
+                root.mkdir()
+                flow = seconds(lambda: rlmec(config))
+                plain = seconds(lambda: method(Plainly(root, config.seed), config))
+                ratios.append(flow / plain)
+                print(f"  {preset}: flow {flow:.1f} s, plain functions {plain:.1f} s", flush=True)
+        report(f"orchestration on {preset}, flow against plain functions", ratios, f"{rounds} rounds")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--orchestration", metavar="PRESET", help="measure the flow against plain functions instead")
+    parser.add_argument("--rounds", type=int, default=1, help="whole runs of each, for --orchestration")
+    options = parser.parse_args()
+    print(f"{platform.machine()}, {os.cpu_count()} CPUs, torch {torch.__version__}, transformers {transformers.__version__}")
+    print(f"device {policy.device()}")
+    if options.orchestration:
+        orchestration(options.orchestration, options.rounds)
+    else:
+        alignment()
+        scoring()
+
+
+if __name__ == "__main__":
+    main()
