@@ -74,7 +74,9 @@ def alignment() -> None:
     for source, target in few:
         assert len(edit_operations(source, target)) == distance_by_table(source, target)
     slow, fast, ratios = in_turn(
-        lambda: [distance_by_table(*pair) for pair in few], lambda: [edit_operations(*pair) for pair in many], 5
+        lambda: [distance_by_table(*pair) for pair in few],
+        lambda: [edit_operations(*pair) for pair in many],
+        5,
     )
     # The two did different numbers of pairs, so that each ran long enough to be measured: seconds a pair.
     ratios = [ratio * len(many) / len(few) for ratio in ratios]
@@ -88,7 +90,10 @@ def scoring(batch_size: int = 16, count: int = 256) -> None:
     tokenizer = tiny.train_tokenizer((str(row["question"]) + str(row["solution"]) for row in rows), 512)
     model = tiny.new_llama(tokenizer, 3, 96, 3, 288, seed=0).eval()
     examples = [
-        Example(solve_prompt(tokenizer, str(row["question"]), None), solution_completion(tokenizer, str(row["solution"])))
+        Example(
+            solve_prompt(tokenizer, str(row["question"]), None),
+            solution_completion(tokenizer, str(row["solution"])),
+        )
         for row in rows
     ]
     one, many = (dict(completion_logprobs(model, examples, size)) for size in (1, batch_size))
@@ -109,9 +114,9 @@ class Plainly:
     def __init__(self, root: Path, seed: int) -> None:
         self.root, self.seed = root, seed
 
-    def __call__(self, stage, options, *, label=None, seeded=True, **inputs):  # noqa: ARG002
+    def __call__(self, stage, options, *, label=None, seeded=True, **inputs):
         out = self.root / (label or stage)
-        out.mkdir()
+        out.mkdir(parents=True)
         function = getattr(importlib.import_module(f"tasks.{stage}"), stage)
         function(options, {name: path for name, path in inputs.items() if path}, out, seed=self.seed)
         return {path.name.split(".")[0]: path for path in out.iterdir()}
@@ -120,12 +125,11 @@ class Plainly:
 def orchestration(preset: str, rounds: int) -> None:
     """The flow against the same stages as plain functions, the Prefect server's start apart."""
     with tempfile.TemporaryDirectory() as scratch:
-        os.environ["RLMEC_HOME"] = f"{scratch}/home"
-        from flows.home import prepare_environment
+        os.environ["RLMEC_HOME"] = f"{scratch}/server"
+        from flows.home import quieten
 
-        prepare_environment()
+        quieten()
         from flows.config import load_config
-        from flows.control import Control
         from flows.rlmec import method, rlmec
         from flows.server import prefect_server
 
@@ -134,10 +138,9 @@ def orchestration(preset: str, rounds: int) -> None:
         with prefect_server():
             for turn in range(rounds):
                 os.environ["RLMEC_HOME"] = f"{scratch}/home{turn}"
-                root = Path(scratch, f"plain{turn}")
-                root.mkdir()
+                plainly = Plainly(Path(scratch, f"plain{turn}"), config.seed)
                 flow = seconds(lambda: rlmec(config))
-                plain = seconds(lambda: method(Plainly(root, config.seed), config))
+                plain = seconds(lambda run=plainly: method(run, config))
                 ratios.append(flow / plain)
                 print(f"  {preset}: flow {flow:.1f} s, plain functions {plain:.1f} s", flush=True)
         report(f"orchestration on {preset}, flow against plain functions", ratios, f"{rounds} rounds")
@@ -145,11 +148,11 @@ def orchestration(preset: str, rounds: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--orchestration", metavar="PRESET", help="measure the flow against plain functions instead")
+    parser.add_argument("--orchestration", metavar="PRESET", help="the flow against plain functions, instead")
     parser.add_argument("--rounds", type=int, default=1, help="whole runs of each, for --orchestration")
     options = parser.parse_args()
-    print(f"{platform.machine()}, {os.cpu_count()} CPUs, torch {torch.__version__}, transformers {transformers.__version__}")
-    print(f"device {policy.device()}")
+    versions = f"torch {torch.__version__}, transformers {transformers.__version__}"
+    print(f"{platform.machine()}, {os.cpu_count()} CPUs, device {policy.device()}, {versions}")
     if options.orchestration:
         orchestration(options.orchestration, options.rounds)
     else:

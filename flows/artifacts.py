@@ -134,9 +134,7 @@ def read_manifest(client: "MlflowClient", run: "Run", cache: Path) -> Manifest:
         raise DamagedError(f"{MANIFEST} cannot be read ({type(error).__name__})") from error
 
 
-def checked_path(
-    client: "MlflowClient", run: "Run", name: str, files: Mapping[str, str], model_id: str
-) -> Path | None:
+def checked_path(client: "MlflowClient", run: "Run", name: str, files: Mapping[str, str], model_id: str) -> Path | None:
     """Where an output lies after its check: a path, or None in a store on a server."""
     root = local_path(run.info.artifact_uri)
     if model_id:
@@ -169,9 +167,7 @@ def remote_files(client: "MlflowClient", run_id: str, model_id: str) -> set[str]
     while waiting:
         folder = waiting.pop()
         entries = (
-            client.list_logged_model_artifacts(model_id, folder)
-            if model_id
-            else client.list_artifacts(run_id, folder)
+            client.list_logged_model_artifacts(model_id, folder) if model_id else client.list_artifacts(run_id, folder)
         )
         waiting += [entry.path for entry in entries if entry.is_dir]
         found |= {entry.path for entry in entries if not entry.is_dir}
@@ -195,9 +191,7 @@ def fetch(output: Output, cache: Path, tracking_uri: str) -> Path:
         download(output, partial, tracking_uri)
         found = next(partial.iterdir())
         if content_digest(found) != output.digest:
-            raise DamagedError(
-                f"{output.file or output.name} was altered on the server, in run {output.run_id}"
-            )
+            raise DamagedError(f"{output.file or output.name} was altered on the server, in run {output.run_id}")
         os.replace(partial, place)
     finally:
         shutil.rmtree(partial, ignore_errors=True)

@@ -30,9 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
     from flows.config import load_config
 
     config = load_config(arguments.preset, arguments.recipe, arguments.seed, arguments.set, base)
-    control = Control(
-        tuple(arguments.force), arguments.only, arguments.until, arguments.from_run, typed(arguments)
-    )
+    control = Control(tuple(arguments.force), arguments.only, arguments.until, arguments.from_run, typed(arguments))
     outcome = run_pipeline(config, control)
     if arguments.json:
         print(json.dumps(outcome.summary))
@@ -120,7 +118,7 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def terminate(number: int, frame: object) -> None:  # noqa: ARG001 (signal's signature)
+def terminate(number: int, frame: object) -> None:
     """End on SIGTERM as on Ctrl-C: through the `finally` and `except` of whatever is running."""
     raise SystemExit(128 + number)
 

@@ -9,6 +9,7 @@ import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,27 +34,11 @@ Tables = dict[str, Any]
 
 
 class Recipe(BaseModel, extra="forbid", frozen=True):
-    """How the policy is trained: what assigns credit to tokens, and what is imitated."""
+    """How the policy is trained: options of the stages, put over those of the preset."""
 
     name: str
     description: str = ""
-    credit: str | None = Field(
-        None, description="the credit source of stage score; none without token rewards"
-    )
-    imitate: Literal["rewrites", "reference", "none", "right"] = Field(
-        "rewrites", description="what the policy imitates"
-    )
-    train_policy: dict[str, Any] = Field(default_factory=dict, description="options of stage train_policy")
-
-    @property
-    def uses_rewrites(self) -> bool:
-        """Whether wrong samples are rewritten: to imitate the rewrites, or to train the GRM."""
-        return self.imitate == "rewrites" or self.credit == "grm"
-
-    @property
-    def uses_samples(self) -> bool:
-        """Whether the policy learns from its own samples at all."""
-        return self.credit is not None or self.imitate in ("rewrites", "right")
+    options: dict[str, dict[str, Any]] = Field(default_factory=dict, description="options by stage")
 
 
 class PolicyOptions(BaseModel, extra="forbid", frozen=True):
@@ -120,16 +105,17 @@ def preset_tables(name: str) -> Tables:
 
 
 def read_recipe(name: str) -> Recipe:
-    """A recipe by name or path."""
-    return checked(Recipe, {**read_toml(name, "recipes"), "name": Path(name).stem}, f"recipe {name}: ")
+    """A recipe by name or path: a description, and a table of options for each stage that it settles."""
+    tables = read_toml(name, "recipes")
+    values = {"name": Path(name).stem, "description": tables.pop("description", ""), "options": tables}
+    return checked(Recipe, values, f"recipe {name}: ")
 
 
 def apply_recipe(tables: Tables, recipe: Recipe) -> None:
-    """Put a recipe's choices into the options of the stages that carry them out."""
+    """Put a recipe's options over those of the preset."""
     tables["recipe"] = recipe.model_dump()
-    tables.setdefault("train_policy", {}).update({**recipe.train_policy, "imitate": recipe.imitate})
-    if recipe.credit is not None:
-        tables.setdefault("score", {})["credit"] = recipe.credit
+    for stage, options in recipe.options.items():
+        tables.setdefault(stage, {}).update(options)
 
 
 def undo_recipe(tables: Tables, old: Mapping[str, Any] | None) -> None:
@@ -137,13 +123,14 @@ def undo_recipe(tables: Tables, old: Mapping[str, Any] | None) -> None:
     if not old:
         return
     try:
-        preset = preset_tables(tables["preset"]).get("train_policy", {})
-    except UserError:
+        preset = preset_tables(tables["preset"])
+    except UserError:  # a preset file of the user's that has gone since
         preset = {}
-    for option in old["train_policy"]:
-        tables["train_policy"].pop(option, None)
-        if option in preset:
-            tables["train_policy"][option] = preset[option]
+    for stage, options in old["options"].items():
+        for option in options:
+            tables[stage].pop(option, None)
+            if option in preset.get(stage, {}):
+                tables[stage][option] = preset[stage][option]
 
 
 def apply_setting(tables: Tables, text: str) -> None:
@@ -204,7 +191,7 @@ def checked(model: type[Any], values: Mapping[str, Any], where: str) -> Any:
 def complaint(model: type[BaseModel], problem: Mapping[str, Any]) -> str:
     """One line on an error of pydantic's: the key, what is wrong, the nearest name to an unknown one."""
     keys = [str(part) for part in problem["loc"]]
-    if problem["type"] == "extra_forbidden":
+    if problem["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         fields = fields_at(model, keys[:-1])
         kind = "option" if len(keys) > 1 else "section or option"
         return f"unknown {kind} {'.'.join(keys)}: {suggestion(keys[-1], fields)}"
@@ -217,6 +204,8 @@ def fields_at(model: type[BaseModel], path: Iterable[str]) -> list[str]:
     for key in path:
         field = model.model_fields.get(key)
         kind = field.annotation if field else None
+        if is_dataclass(kind):
+            return [field.name for field in fields(kind)]
         if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
             return []
         model = kind

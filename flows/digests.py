@@ -14,7 +14,7 @@ class DamagedError(Exception):
 
 
 @lru_cache(maxsize=4096)
-def _digest_at(path: str, size: int, changed: int) -> str:  # noqa: ARG001 (they make the cache see a change)
+def _digest_at(path: str, size: int, changed: int) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

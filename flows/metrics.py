@@ -57,9 +57,7 @@ class MetricLog:
     def __call__(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         now = int(time.time() * 1000)
         with self.lock:
-            self.waiting += [
-                Metric(metric_name(name), float(value), now, step or 0) for name, value in metrics.items()
-            ]
+            self.waiting += [Metric(metric_name(name), float(value), now, step or 0) for name, value in metrics.items()]
             is_due = len(self.waiting) >= MOST_METRICS or time.monotonic() - self.flushed > FLUSH_SECONDS
         if is_due:
             self.flush()

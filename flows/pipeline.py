@@ -59,7 +59,7 @@ class _StopError(Exception):
     """The last wanted stage is done."""
 
 
-def directly(label: str, action: Callable[[], Done]) -> Done:  # noqa: ARG001 (an Execute)
+def directly(label: str, action: Callable[[], Done]) -> Done:
     """Run a stage as a plain call, without Prefect."""
     return action()
 
@@ -82,8 +82,7 @@ class Pipeline:
         # Hashed before anything runs: code that is edited meanwhile is not the code that runs.
         roots = ROOTS if package == "tasks" else (package,)
         self.code = {
-            label: code_digest(f"{package}.{call.stage}", call.options, roots)
-            for label, call in calls.items()
+            label: code_digest(f"{package}.{call.stage}", call.options, roots) for label, call in calls.items()
         }
         self.parent: str | None = None
         self.done: list[Done] = []
@@ -147,9 +146,7 @@ class Pipeline:
             if problems:
                 raise UserError(f"--only {only} needs {call.label}, but {problems[0]}: {self._remake(call)}")
             command = f"{self._command()} --until {call.label}"
-            raise UserError(
-                f"--only {only} needs {call.label}, which is not in the store: run `{command}` first"
-            )
+            raise UserError(f"--only {only} needs {call.label}, which is not in the store: run `{command}` first")
         return found
 
     def _taken(self, call: Call) -> StageRun:

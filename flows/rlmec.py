@@ -13,29 +13,28 @@ from flows.server import prefect_server
 def method(run: Any, config: RunConfig) -> None:
     """Every stage in order: `run(stage, options, input=output, …)` gives that stage's outputs by name."""
     data = run("prepare", config.prepare, seeded=False)
-    train, benchmarks = data["train"], data["benchmarks"]
+    train, development, benchmarks = data["train"], data["development"], data["benchmarks"]
     if config.policy.checkpoint:
         policy = run.external(config.policy.checkpoint)
     else:
-        policy = run("warm_up", config.warm_up, train=train, development=data["development"])["model"]
+        policy = run("warm_up", config.warm_up, train=train, development=development)["model"]
     run("evaluate", config.evaluate, label="evaluate-before", policy=policy, problems=benchmarks)
 
-    samples = rewrites = edits = reward_model = token_rewards = None
-    if config.recipe.uses_samples:
-        samples = run("sample", config.sample, policy=policy, problems=train)["samples"]
-    given = {"samples": samples, "problems": train}
-    if config.recipe.uses_rewrites:
-        taught = run("teach", config.teach, **given, tokenizer=policy)["rewrites"]
-        grm = run("train_reward_model", config.train_reward_model, **given, policy=policy, rewrites=taught)
-        reward_model, pairs = grm["model"], {"teacher_rewrites": taught, "pairs": grm["pairs"]}
-        rewrites = run("rewrite", config.rewrite, **given, reward_model=reward_model, **pairs)["rewrites"]
-        edits = run("align", config.align, samples=samples, rewrites=rewrites)["edits"]
-    if config.recipe.credit:
-        scored = run("score", config.score, **given, reward_model=reward_model, policy=policy)
-        token_rewards = scored["token_rewards"]
+    lessons: dict[str, Any] = {}
+    if config.train_policy.learns_from_samples:
+        given = {
+            "samples": run("sample", config.sample, policy=policy, problems=train)["samples"],
+            "problems": train,
+        }
+        taught = run("teach", config.teach, tokenizer=policy, **given)["rewrites"]
+        grm = run("train_reward_model", config.train_reward_model, policy=policy, rewrites=taught, **given)
+        mended = {"reward_model": grm["model"], "pairs": grm["pairs"], "teacher_rewrites": taught}
+        rewrites = run("rewrite", config.rewrite, **mended, **given)["rewrites"]
+        edits = run("align", config.align, samples=given["samples"], rewrites=rewrites)["edits"]
+        scores = run("score", config.score, reward_model=grm["model"], policy=policy, **given)["token_rewards"]
+        lessons = {"samples": given["samples"], "rewrites": rewrites, "edits": edits, "token_rewards": scores}
 
-    learned = {"rewrites": rewrites, "edits": edits, "token_rewards": token_rewards}
-    trained = run("train_policy", config.train_policy, **given, policy=policy, **learned)["model"]
+    trained = run("train_policy", config.train_policy, policy=policy, problems=train, **lessons)["model"]
     run("evaluate", config.evaluate, label="evaluate-after", policy=trained, problems=benchmarks)
 
 

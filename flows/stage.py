@@ -36,7 +36,7 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def is_worth_retrying(task: Any, run: Any, state: Any) -> bool:  # noqa: ARG001 (Prefect's signature)
+def is_worth_retrying(task: Any, run: Any, state: Any) -> bool:
     """Whether a failed stage may do better another time: not after a user's mistake."""
     return not isinstance(state.data, UserError)
 
@@ -53,9 +53,7 @@ def as_task(label: str, action: Callable[[], T], retries: int = 0) -> T:
     return stage_task.with_options(name=label, task_run_name=label, retries=retries)(action)
 
 
-def compute(
-    store: Store, call: Call, key: str, parent: str | None, package: str, is_forced: bool
-) -> StageRun:
+def compute(store: Store, call: Call, key: str, parent: str | None, package: str, is_forced: bool) -> StageRun:
     """Run a stage in a run of its own below `parent` and commit what it wrote."""
     run = store.start(call.label, stage_tags(call, key), parent)
     run_id = run.info.run_id

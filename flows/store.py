@@ -183,9 +183,7 @@ class Store:
         named = [run for run in runs if run.info.run_name == text or run.info.run_id == text]
         found = named or [run for run in runs if text and run.info.run_id.startswith(text)]
         if not found:
-            latest = (
-                f"the latest is {runs[0].info.run_name} ({runs[0].info.run_id})" if runs else "there is none"
-            )
+            latest = f"the latest is {runs[0].info.run_name} ({runs[0].info.run_id})" if runs else "there is none"
             raise UserError(f"no pipeline run is called {text!r} in {self.uri}: {latest}")
         if len(found) > 1:
             ids = ", ".join(run.info.run_id for run in found[:5])
@@ -198,9 +196,7 @@ class Store:
         try:
             return dict(load_dict(f"{run.info.artifact_uri}/config.json"))
         except (MlflowException, OSError, ValueError) as error:
-            raise UserError(
-                f"the configuration of run {run.info.run_name} cannot be read: name a PRESET"
-            ) from error
+            raise UserError(f"the configuration of run {run.info.run_name} cannot be read: name a PRESET") from error
 
     def sweep(self) -> list[str]:
         """Mark runs KILLED whose process is gone; return their names."""

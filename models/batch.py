@@ -74,7 +74,7 @@ def collate(examples: Sequence[Example], at: torch.device) -> Batch:
 
 
 def micro_batches(examples: Sequence[Example], tokens: int) -> list[list[Example]]:
-    """Split examples into batches of at most `tokens` padded tokens (at least one example), similar lengths together."""
+    """Split examples into batches of at most `tokens` padded tokens, or of one example; similar lengths together."""
     batches: list[list[Example]] = []
     for example in sorted(examples, key=len, reverse=True):
         if batches and (len(batches[-1]) + 1) * len(batches[-1][0]) <= tokens:

@@ -9,11 +9,11 @@ own, counted over the whole optimiser step (all micro-batches, all processes) be
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from accelerate import Accelerator
-from pydantic import BaseModel, Field
 from torch import Tensor
 from transformers import PreTrainedModel, get_constant_schedule_with_warmup, get_cosine_schedule_with_warmup
 
@@ -22,15 +22,27 @@ from models.logprobs import token_logprobs
 from models.objectives import Objective
 
 
-class Optimisation(BaseModel, extra="forbid", frozen=True):
-    """AdamW and its schedule. The defaults are the paper's, but for the learning rate, which each stage sets."""
+@dataclass(frozen=True)
+class Optimisation:
+    """AdamW and its schedule; the defaults are the paper's, but for the learning rate, which each stage sets.
 
-    learning_rate: float = Field(2e-5, gt=0, description="peak learning rate")
+    learning_rate: the peak. warm_up_fraction: share of the updates in which it rises.
+    micro_batch_tokens: padded tokens in one forward pass. Raises ValueError for a value out of range.
+    """
+
+    learning_rate: float = 2e-5
     schedule: Literal["cosine", "constant"] = "cosine"
-    warm_up_fraction: float = Field(0.03, ge=0, le=1, description="share of the updates with a rising rate")
-    weight_decay: float = Field(0.0, ge=0)
-    max_gradient_norm: float = Field(1.0, gt=0)
-    micro_batch_tokens: int = Field(16384, gt=0, description="padded tokens in one forward pass")
+    warm_up_fraction: float = 0.03
+    weight_decay: float = 0.0
+    max_gradient_norm: float = 1.0
+    micro_batch_tokens: int = 16384
+
+    def __post_init__(self) -> None:
+        for name in ("learning_rate", "max_gradient_norm", "micro_batch_tokens"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be greater than 0")
+        if not 0 <= self.warm_up_fraction <= 1 or self.weight_decay < 0:
+            raise ValueError("warm_up_fraction must lie in 0..1, and weight_decay must not be negative")
 
 
 def train(
@@ -64,7 +76,7 @@ def train(
         tokens = sum(len(example) for example in examples)
         yield sums | {
             "gradient_norm": float(norm),
-            "learning_rate": rate,
+            "learning_rate": float(rate),
             "tokens_per_second": tokens / (time.perf_counter() - started),
         }
     model.eval()

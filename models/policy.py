@@ -44,9 +44,7 @@ def device(name: str = "auto") -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def load(
-    folder: str | Path, on: torch.device | None = None
-) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+def load(folder: str | Path, on: torch.device | None = None) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """The model (fp32, evaluation mode) and tokenizer of a local folder. Weights must be safetensors.
 
     Raises OSError where the folder holds no safetensors weights: pickled weights are never loaded.
@@ -55,7 +53,8 @@ def load(
     model = AutoModelForCausalLM.from_pretrained(
         folder, dtype=torch.float32, use_safetensors=True, local_files_only=True
     )
-    return model.to(on or device()).eval(), tokenizer
+    model.to(on or device())  # type: ignore[arg-type]
+    return model.eval(), tokenizer
 
 
 def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:

@@ -18,7 +18,7 @@ from pydantic import BaseModel, Field
 from rapidfuzz.distance import Levenshtein
 
 from tasks.progress import Log, silent, track
-from tasks.records import read_table, table, write_table
+from tasks.records import mean, read_table, table, write_table
 
 
 class EditOp(NamedTuple):
@@ -35,13 +35,10 @@ class EditOp(NamedTuple):
 
 def edit_operations(sample_ids: Sequence[int], rewrite_ids: Sequence[int]) -> list[EditOp]:
     """A shortest list of edits that turns one sequence of token ids into the other, in order."""
-    operations = Levenshtein.editops(list(sample_ids), list(rewrite_ids))
-    return [EditOp(operation.tag, operation.src_pos, operation.dest_pos) for operation in operations]
+    return [EditOp._make(operation) for operation in Levenshtein.editops(sample_ids, rewrite_ids).as_list()]
 
 
-def edited_tokens(
-    sample_ids: Sequence[int], rewrite_ids: Sequence[int], mark_after_delete: bool = True
-) -> list[bool]:
+def edited_tokens(sample_ids: Sequence[int], rewrite_ids: Sequence[int], mark_after_delete: bool = True) -> list[bool]:
     """For each rewrite token, whether it was replaced, inserted, or (by default) follows a deletion."""
     return rewrite_edited(edit_operations(sample_ids, rewrite_ids), len(rewrite_ids), mark_after_delete)
 
@@ -68,9 +65,7 @@ class AlignOptions(BaseModel, extra="forbid", frozen=True):
     mark_after_delete: bool = Field(True, description="the kept token after a deletion counts as edited")
 
 
-def align(
-    options: AlignOptions, inputs: Mapping[str, Path], out: Path, *, seed: int = 0, log: Log = silent
-) -> None:
+def align(options: AlignOptions, inputs: Mapping[str, Path], out: Path, *, seed: int = 0, log: Log = silent) -> None:
     """inputs: samples, rewrites. Writes edits, a row for each accepted rewrite. Nothing here is random."""
     samples = read_table("samples", inputs["samples"]).select("sample_id", "completion_ids")
     accepted = read_table("rewrites", inputs["rewrites"]).filter(pl.col("reject_reason").is_null())
@@ -89,7 +84,7 @@ def align(
             "pairs": len(edits),
             "edits_per_pair": len(kinds) / max(len(edits), 1),
             **{f"edits/{kind}": int((kinds == kind).sum()) for kind in ("replace", "insert", "delete")},
-            "edited_share": float(edits["rewrite_edited"].explode().mean() or 0.0),  # type: ignore[arg-type]
+            "edited_share": mean(edits["rewrite_edited"].explode()),
         }
     )
 

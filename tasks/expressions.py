@@ -173,15 +173,9 @@ class Reader:
             if kind == "word" and self.operator(position) is None:
                 words += 1
                 position += 1
-            elif (
-                kind == "operator"
-                and self.tokens[position].text in "/-"
-                and self.kind(position + 1) == "word"
-            ):
+            elif kind == "operator" and self.tokens[position].text in "/-" and self.kind(position + 1) == "word":
                 position += 1
-            elif kind in ("currency", "percent") or (
-                kind == "other" and self.tokens[position].text in "'\"°²³."
-            ):
+            elif kind in ("currency", "percent") or (kind == "other" and self.tokens[position].text in "'\"°²³."):
                 if self.tokens[position].text == "." and self.kind(position - 1) != "word":
                     return position
                 words += 1
@@ -195,9 +189,7 @@ class Reader:
         if self.kind(position) != "word" or len(self.tokens[position].text) != 1:
             return False
         is_glued = self.kind(position - 1) in ("number", "close") and self.touches(position)
-        return (
-            not (is_glued and self.tokens[position].text in UNIT_LETTERS) and self.operator(position) is None
-        )
+        return not (is_glued and self.tokens[position].text in UNIT_LETTERS) and self.operator(position) is None
 
     def touches(self, position: int) -> bool:
         """Whether no space separates the token from the one before it."""
@@ -209,11 +201,7 @@ class Reader:
         A bare number is the left side of an equation only where a line or clause begins ("24 = 4 * 6").
         """
         before = self.kind(position - 1)
-        if (
-            before == "other"
-            and self.tokens[position - 1].text in ":,."
-            and self.kind(position - 2) == "number"
-        ):
+        if before == "other" and self.tokens[position - 1].text in ":,." and self.kind(position - 2) == "number":
             return not (self.touches(position) and self.touches(position - 1))  # 7:50, 16,0000
         if len(side.postfix) == 1 and before not in ("end", "newline", "other", "open"):
             return False
@@ -246,9 +234,7 @@ class Reader:
         found = []
         for place in range(position, end):
             kind = self.kind(place)
-            found.append(
-                parts.get(kind, "") if kind not in ("operator", "word") else self.operator(place) or ""
-            )
+            found.append(parts.get(kind, "") if kind not in ("operator", "word") else self.operator(place) or "")
         return "".join(found)
 
     def _binary(self, position: int, binding: int, postfix: list[Number | str]) -> int | None:

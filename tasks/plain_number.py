@@ -21,9 +21,7 @@ _LEAD = re.compile(
     re.IGNORECASE,
 )
 _CURRENCY = r"(?:(?:US|\\)?\$|€|£|¥|USD\s|Rs\.?\s)"
-_FRACTION = re.compile(
-    rf"(?P<sign>[-+]?)\s*{_CURRENCY}?\s*(?:(?P<whole>\d+)\s+)?(?P<top>\d+)\s*/\s*(?P<bottom>\d+)"
-)
+_FRACTION = re.compile(rf"(?P<sign>[-+]?)\s*{_CURRENCY}?\s*(?:(?P<whole>\d+)\s+)?(?P<top>\d+)\s*/\s*(?P<bottom>\d+)")
 _LATEX_FRACTION = re.compile(
     r"(?P<sign>[-+]?)(?P<whole>\d*)\s*\\[dtc]?frac\s*"
     r"(?:\{\s*(?P<top>-?\d+)\s*\}|(?P<top1>\d))\s*(?:\{\s*(?P<bottom>-?\d+)\s*\}|(?P<bottom1>\d))"
@@ -151,9 +149,7 @@ def _decimal(text: str) -> tuple[Fraction, str, str] | None:
     match = _DECIMAL.match(text)
     if match is None:
         return None
-    value = Fraction(match["digits"].replace(",", "").rstrip(".")) * Fraction(10) ** int(
-        match["exponent"] or 0
-    )
+    value = Fraction(match["digits"].replace(",", "").rstrip(".")) * Fraction(10) ** int(match["exponent"] or 0)
     if (match["sign"] == "-") != (match["sign2"] == "-"):
         value = -value
     return value, decimal_text(value), text[match.end() :]

@@ -28,9 +28,7 @@ OVERLAP = {"problem_id": pl.String, "benchmark": pl.String, "benchmark_problem_i
 class PrepareOptions(BaseModel, extra="forbid", frozen=True):
     """Which problems; a limit takes a fixed subset, and a smaller limit takes a part of that subset."""
 
-    dataset: str = Field(
-        "arithmetic", description="name of a dataset, or path of your own .jsonl file or folder"
-    )
+    dataset: str = Field("arithmetic", description="name of a dataset, or path of your own .jsonl file or folder")
     path: str | None = Field(None, description="folder of the dataset's published files (none: from the hub)")
     benchmarks: list[str] = Field(
         ["test", "hard", "big"],
@@ -39,9 +37,7 @@ class PrepareOptions(BaseModel, extra="forbid", frozen=True):
     paths: dict[str, str] = Field({}, description="folder of the published files of a benchmark, by its name")
     train_problems: int | None = Field(None, ge=1, description="at most so many training problems")
     development_problems: int | None = Field(None, ge=1, description="at most so many development problems")
-    benchmark_problems: int | None = Field(
-        None, ge=1, description="at most so many problems of each benchmark"
-    )
+    benchmark_problems: int | None = Field(None, ge=1, description="at most so many problems of each benchmark")
 
     def parts(self) -> list[str]:
         """The dotted names of the modules that read the data; UserError for a name that does not exist."""
@@ -51,19 +47,17 @@ class PrepareOptions(BaseModel, extra="forbid", frozen=True):
     def files(self) -> list[Path]:
         """The local files and folders that are read: what a content key of this stage must cover, too."""
         places = [(self.dataset, self.path)]
-        places += [
-            (name, path) for name, _, path in (_benchmark_place(name, self) for name in self.benchmarks)
-        ]
+        places += [(name, path) for name, _, path in (_benchmark_place(name, self) for name in self.benchmarks)]
         local = [path or name for name, path in places if path or datasets.is_path(name)]
         return [Path(place).expanduser() for place in dict.fromkeys(local)]
 
 
 def prepare(
     options: PrepareOptions,
-    inputs: Mapping[str, Path],  # noqa: ARG001  (the first stage has none)
+    inputs: Mapping[str, Path],
     out: Path,
     *,
-    seed: int,  # noqa: ARG001  (the data is the same for every seed)
+    seed: int,
     log: Log = silent,
 ) -> None:
     """Write the problems tables train, development and benchmarks, and rejected.jsonl and overlap.parquet.
@@ -81,9 +75,7 @@ def prepare(
     overlap = find_overlap(unique, {**benchmarks, "development": development})
     kept = unique.join(overlap, on="problem_id", how="anti", maintain_order="left")
     if kept.is_empty():
-        raise UserError(
-            f"{options.dataset}: a benchmark or the development split asks every training problem"
-        )
+        raise UserError(f"{options.dataset}: a benchmark or the development split asks every training problem")
 
     kept = limit(kept, options.train_problems)
     development = limit(development, options.development_problems)
@@ -108,10 +100,7 @@ def prepare(
 
 def question_key(question: str, options: list[str] | None) -> str:
     """The same for problems that ask the same: case, spaces, Unicode forms and order of options aside."""
-    texts = [
-        " ".join(unicodedata.normalize("NFKC", text).casefold().split())
-        for text in (question, *(options or ()))
-    ]
+    texts = [" ".join(unicodedata.normalize("NFKC", text).casefold().split()) for text in (question, *(options or ()))]
     return stable_id(texts[0], sorted(texts[1:]))
 
 
@@ -169,9 +158,7 @@ def _benchmark_place(name: str, options: PrepareOptions) -> tuple[str, str, str 
     return name, "test", path
 
 
-def _read(
-    name: str, split: str, path: str | None, rejected: list[dict[str, str]]
-) -> tuple[pl.DataFrame, int]:
+def _read(name: str, split: str, path: str | None, rejected: list[dict[str, str]]) -> tuple[pl.DataFrame, int]:
     """A split's problems and how many rows repeated others; its bad rows go to `rejected`."""
     loaded = datasets.usable(datasets.read(name, split, path), name, split, path)
     rejected.extend(loaded.rejected)

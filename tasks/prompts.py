@@ -16,6 +16,13 @@ def encode(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
     return tokenizer(text, add_special_tokens=False)["input_ids"]
 
 
+def decode(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> str:
+    """The text of token ids, without EOS and its like."""
+    text = tokenizer.decode(list(ids), skip_special_tokens=True)
+    assert isinstance(text, str)  # a list comes only of a list of lists
+    return text
+
+
 def start(tokenizer: PreTrainedTokenizerBase) -> list[int]:
     """The BOS that a tokenizer puts before a text of its own, if it does."""
     return [tokenizer.bos_token_id] if getattr(tokenizer, "add_bos_token", False) else []
@@ -29,9 +36,7 @@ def question_text(question: str, options: Sequence[str] | None) -> str:
     return f"Question: {question}\n{lines}"
 
 
-def solve_prompt(
-    tokenizer: PreTrainedTokenizerBase, question: str, options: Sequence[str] | None
-) -> list[int]:
+def solve_prompt(tokenizer: PreTrainedTokenizerBase, question: str, options: Sequence[str] | None) -> list[int]:
     """Ask for a solution."""
     return start(tokenizer) + encode(tokenizer, question_text(question, options) + "Solution:\n")
 
@@ -41,9 +46,7 @@ def solution_completion(tokenizer: PreTrainedTokenizerBase, solution: str) -> li
     return [*encode(tokenizer, solution), tokenizer.eos_token_id]
 
 
-def given(
-    tokenizer: PreTrainedTokenizerBase, question: str, options: Sequence[str] | None, solution: str
-) -> list[int]:
+def given(tokenizer: PreTrainedTokenizerBase, question: str, options: Sequence[str] | None, solution: str) -> list[int]:
     """The shared opening of both GRM prompts: the problem and its reference solution."""
     text = f"{question_text(question, options)}Reference solution:\n{solution}\nStudent solution:\n"
     return start(tokenizer) + encode(tokenizer, text)
@@ -103,7 +106,7 @@ def line_spans(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> list[t
     follow each other without gaps.
     """
     ids = without_eos(tokenizer, ids)
-    texts = [tokenizer.decode([token]) for token in ids]
+    texts = [decode(tokenizer, [token]) for token in ids]
     spans: list[tuple[int, int]] = []
     first = 0
     for position, text in enumerate(texts):

@@ -119,3 +119,8 @@ def derive_seed(seed: int, *parts: object) -> int:
 def by_id(frame: pl.DataFrame, column: str) -> dict[str, dict[str, Any]]:
     """The frame's rows as dicts, keyed by an id column, in the frame's order."""
     return {row[column]: row for row in frame.iter_rows(named=True)}
+
+
+def mean(values: pl.Series) -> float:
+    """The mean of numbers or of true and false, 0 of nothing."""
+    return float(values.cast(pl.Float64).mean() or 0.0)  # type: ignore[arg-type]

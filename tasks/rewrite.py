@@ -16,8 +16,8 @@ from models import policy
 from models.policy import Completion, Decoding, complete
 from tasks.equations import every_equation_holds
 from tasks.progress import Log, silent, track
-from tasks.prompts import line_spans, locate_prompt, parse_located_line, rewrite_prompt
-from tasks.records import by_id, read_table, table, write_table
+from tasks.prompts import decode, line_spans, locate_prompt, parse_located_line, rewrite_prompt
+from tasks.records import by_id, mean, read_table, table, write_table
 from tasks.rewrites import Acceptance, rewrite_row
 
 LOCATE_TOKENS = 8
@@ -77,14 +77,12 @@ def locate(
     done = complete(model, prompts, tokenizer.eos_token_id, Decoding(LOCATE_TOKENS), batch_size=batch_size)
     for answer in track(done, "locate", len(given), "samples"):
         lines = len(line_spans(tokenizer, given[answer.row][0]["completion_ids"]))
-        text = tokenizer.decode(answer.ids, skip_special_tokens=True)
+        text = decode(tokenizer, answer.ids)
         located[answer.row] = parse_located_line(text, lines) if answer.ended else None
     return located
 
 
-def forced_start(
-    tokenizer: PreTrainedTokenizerBase, sample_ids: Sequence[int], line: int | None
-) -> list[int]:
+def forced_start(tokenizer: PreTrainedTokenizerBase, sample_ids: Sequence[int], line: int | None) -> list[int]:
     """The sample's own ids for the lines before `line`; nothing where no line was located."""
     if line is None or line == 1:
         return []
@@ -103,14 +101,10 @@ def rewrite_from(
         forced_start(tokenizer, sample["completion_ids"], line)
         for (sample, _), line in zip(given, located, strict=True)
     ]
-    prompts = [
-        [*rewrite_prompt(tokenizer, *parts(*pair)), *start] for pair, start in zip(given, starts, strict=True)
-    ]
+    prompts = [[*rewrite_prompt(tokenizer, *parts(*pair)), *start] for pair, start in zip(given, starts, strict=True)]
     decoding = Decoding(options.max_new_tokens)
     for done in complete(model, prompts, tokenizer.eos_token_id, decoding, batch_size=options.batch_size):
-        yield row_of(
-            tokenizer, done, *given[done.row], starts[done.row], located[done.row], options.acceptance
-        )
+        yield row_of(tokenizer, done, *given[done.row], starts[done.row], located[done.row], options.acceptance)
 
 
 def row_of(
@@ -127,7 +121,7 @@ def row_of(
         sample,
         problem,
         ids,
-        tokenizer.decode(ids, skip_special_tokens=True),
+        decode(tokenizer, ids),
         rewriter="grm",
         located_step=located_step,
         ended=done.ended,
@@ -143,9 +137,7 @@ def quality(
     judged = (
         rewrites.join(pairs, on="sample_id", how="left", maintain_order="left")
         .join(steps, on="sample_id", how="left", maintain_order="left")
-        .with_columns(
-            holds=pl.Series([every_equation_holds(text) for text in rewrites["rewrite"]], dtype=pl.Boolean)
-        )
+        .with_columns(holds=pl.Series([every_equation_holds(text) for text in rewrites["rewrite"]], dtype=pl.Boolean))
     )
     groups = {
         "trained": pl.col("trained"),
@@ -166,8 +158,3 @@ def quality(
             same = part["located_step"].eq_missing(part["teacher_step"])
             numbers["locating_accuracy"] = mean(same)
         yield group, numbers
-
-
-def mean(values: pl.Series) -> float:
-    """The mean, 0 of nothing."""
-    return float(values.mean() or 0.0)  # type: ignore[arg-type]

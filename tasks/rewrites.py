@@ -14,7 +14,7 @@ from rapidfuzz.distance import Levenshtein
 from transformers import PreTrainedTokenizerBase
 
 from tasks.equations import every_equation_holds
-from tasks.prompts import encode, line_spans
+from tasks.prompts import decode, encode, line_spans
 from tasks.verify import verdict
 
 
@@ -72,7 +72,7 @@ def spliced_ids(tokenizer: PreTrainedTokenizerBase, sample_ids: Sequence[int], r
     """
     spans = line_spans(tokenizer, sample_ids)
     sampled = [list(sample_ids[first:end]) for first, end in spans]
-    texts = [tokenizer.decode(ids) for ids in sampled]
+    texts = [decode(tokenizer, ids) for ids in sampled]
     lines = rewrite.splitlines(keepends=True)
     ids = [encode(tokenizer, line) for line in lines]
     for block in SequenceMatcher(None, texts, lines, autojunk=False).get_matching_blocks():

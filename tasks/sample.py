@@ -12,14 +12,12 @@ from pydantic import BaseModel, Field
 
 from models import policy
 from tasks.progress import Log, silent, track
-from tasks.records import derive_seed, read_table, stable_id, table, write_table
+from tasks.records import derive_seed, mean, read_table, stable_id, table, write_table
 from tasks.solve import Solution, solve
 
 
 class SampleOptions(BaseModel, extra="forbid", frozen=True):
-    problems: int | None = Field(
-        None, gt=0, description="sample for the first N training problems; all if unset"
-    )
+    problems: int | None = Field(None, gt=0, description="sample for the first N training problems; all if unset")
     samples_per_problem: int = Field(5, gt=0, description="K, completions of each problem")
     temperature: float = Field(0.7, gt=0)
     top_p: float = Field(0.95, gt=0, le=1)
@@ -28,9 +26,7 @@ class SampleOptions(BaseModel, extra="forbid", frozen=True):
     device: str = Field("auto", description='"auto", "cpu", "cuda" or another torch device')
 
 
-def sample(
-    options: SampleOptions, inputs: Mapping[str, Path], out: Path, *, seed: int, log: Log = silent
-) -> None:
+def sample(options: SampleOptions, inputs: Mapping[str, Path], out: Path, *, seed: int, log: Log = silent) -> None:
     """inputs: policy (folder), problems (table). Writes samples."""
     model, tokenizer = policy.load(inputs["policy"], policy.device(options.device))
     problems = list(read_table("problems", inputs["problems"])[: options.problems].iter_rows(named=True))
@@ -69,9 +65,9 @@ def figures(frame: pl.DataFrame, kept: pl.DataFrame) -> dict[str, float]:
     lengths = frame["completion_ids"].list.len()
     return {
         "completions": len(frame),
-        "right_share": float(frame["is_right"].mean() or 0.0),  # type: ignore[arg-type]
-        "truncated_share": float((frame["finish_reason"] == "length").mean() or 0.0),  # type: ignore[arg-type]
-        "completion_tokens_mean": float(lengths.mean() or 0.0),  # type: ignore[arg-type]
+        "right_share": mean(frame["is_right"]),
+        "truncated_share": mean(frame["finish_reason"] == "length"),
+        "completion_tokens_mean": mean(lengths),
         "samples": len(kept),
         "samples_right": int(kept["is_right"].sum()),
         "samples_wrong": int((~kept["is_right"]).sum()),

@@ -6,7 +6,7 @@ The reference policy is the one that produced the samples. Log-probabilities are
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
+import polars as pl
 from pydantic import BaseModel, Field
 
 from models import policy
@@ -15,7 +15,7 @@ from models.logprobs import completion_logprobs
 from tasks import credit
 from tasks.credit.grm import Options as GrmOptions
 from tasks.progress import Log, silent, track
-from tasks.records import by_id, read_table, table, write_table
+from tasks.records import by_id, mean, read_table, table, write_table
 
 
 class ScoreOptions(BaseModel, extra="forbid", frozen=True):
@@ -29,17 +29,14 @@ class ScoreOptions(BaseModel, extra="forbid", frozen=True):
         return [f"tasks.credit.{self.credit}"]
 
 
-def score(
-    options: ScoreOptions, inputs: Mapping[str, Path], out: Path, *, seed: int = 0, log: Log = silent
-) -> None:
+def score(options: ScoreOptions, inputs: Mapping[str, Path], out: Path, *, seed: int = 0, log: Log = silent) -> None:
     """inputs: reward_model, policy (folders), samples, problems. Writes token_rewards. Nothing here is random."""
     at = policy.device(options.device)
     problems = by_id(read_table("problems", inputs["problems"]), "problem_id")
-    samples = list(read_table("samples", inputs["samples"]).iter_rows(named=True))
+    frame = read_table("samples", inputs["samples"])
+    samples = list(frame.iter_rows(named=True))
     source = credit.get(options.credit)
-    credits = source.credit(
-        getattr(options, options.credit), inputs, samples, problems, options.batch_size, at
-    )
+    credits = source.credit(getattr(options, options.credit), inputs, samples, problems, options.batch_size, at)
     by_row = {done.row: done for done in track(credits, "score", len(samples), "samples")}
     model, _ = policy.load(inputs["policy"], at)
     examples = [Example(sample["prompt_ids"], sample["completion_ids"]) for sample in samples]
@@ -55,19 +52,18 @@ def score(
         }
         for row, sample in enumerate(samples)
     ]
-    write_table(table("token_rewards", rows), "token_rewards", out / "token_rewards.parquet")
-    log(figures([by_row[row].rewards for row in range(len(samples))], [row["is_right"] for row in samples]))
+    scores = table("token_rewards", rows)
+    write_table(scores, "token_rewards", out / "token_rewards.parquet")
+    log(figures(scores, frame["is_right"]))
 
 
-def figures(rewards: list[list[float]], is_right: list[bool]) -> dict[str, float]:
+def figures(scores: pl.DataFrame, is_right: pl.Series) -> dict[str, float]:
     """Reward means for right and wrong samples, and the share of tokens with a negative reward."""
-    numbers: dict[str, float] = {"samples": len(rewards)}
-    everything = np.concatenate([np.asarray(row) for row in rewards]) if rewards else np.zeros(0)
-    numbers["negative_token_share"] = float((everything < 0).mean()) if len(everything) else 0.0
-    for name, wanted in (("right", True), ("wrong", False)):
-        group = [np.asarray(row) for row, right in zip(rewards, is_right, strict=True) if right == wanted]
-        values = np.concatenate(group) if group else np.zeros(0)
-        if len(values):
-            numbers[f"reward_mean/{name}"] = float(values.mean())
-            numbers[f"nonzero_share/{name}"] = float((values != 0).mean())
+    tokens = scores.select("rewards").with_columns(is_right=is_right).explode("rewards")
+    rewards = tokens["rewards"]
+    numbers = {"samples": float(len(scores)), "negative_token_share": mean(rewards < 0)}
+    for name, chosen in (("right", tokens["is_right"]), ("wrong", ~tokens["is_right"])):
+        group = rewards.filter(chosen)
+        if len(group):
+            numbers |= {f"reward_mean/{name}": mean(group), f"nonzero_share/{name}": mean(group != 0)}
     return numbers

@@ -8,7 +8,7 @@ from typing import Any
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from models.policy import Decoding, complete
-from tasks.prompts import solve_prompt
+from tasks.prompts import decode, solve_prompt
 from tasks.verify import verdict
 
 
@@ -39,7 +39,7 @@ def solve(
     """
     prompts = [solve_prompt(tokenizer, problem["question"], problem["options"]) for problem in problems]
     for done in complete(model, prompts, tokenizer.eos_token_id, decoding, seeds, batch_size):
-        text = tokenizer.decode(done.ids, skip_special_tokens=True)
+        text = decode(tokenizer, done.ids)
         judged = verdict(text, problems[done.row])
         yield Solution(
             done.row, prompts[done.row], done.ids, text, done.ended, judged.extracted_answer, judged.is_right

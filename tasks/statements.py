@@ -27,9 +27,7 @@ TEXT_COMMAND = re.compile(r"\\(?:text|textbf|mathrm|mbox)\s*\{([^{}]*)\}")
 MATH_MARKS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"))
 
 _WRAPPERS = (*MATH_MARKS, ("**", "**"), ("*", "*"), ("`", "`"), ("__", "__"))
-_TYPOGRAPHY = str.maketrans(
-    {"−": "-", "–": "-", "‒": "-", "\u00a0": " ", "\u2009": " ", "\u202f": " ", "\t": " "}
-)
+_TYPOGRAPHY = str.maketrans({"−": "-", "–": "-", "‒": "-", "\u00a0": " ", "\u2009": " ", "\u202f": " ", "\t": " "})
 _SENTENCE_END = re.compile(r"[.!?;](?=\s)|,?\s(?=(?:because|since|as it|so that|so the|which)\b)|\s(?=\()")
 
 

@@ -24,9 +24,7 @@ from tasks.verify import verdict
 
 class TeachOptions(BaseModel, extra="forbid", frozen=True):
     teacher: str = Field("scripted", description="a file of tasks/teachers")
-    samples: int | None = Field(
-        None, gt=0, description="rewrite at most N wrong samples, the first by sample id"
-    )
+    samples: int | None = Field(None, gt=0, description="rewrite at most N wrong samples, the first by sample id")
     acceptance: Acceptance = Acceptance(true_equations=True)
 
     def parts(self) -> list[str]:
@@ -34,9 +32,7 @@ class TeachOptions(BaseModel, extra="forbid", frozen=True):
         return [f"tasks.teachers.{self.teacher}"]
 
 
-def teach(
-    options: TeachOptions, inputs: Mapping[str, Path], out: Path, *, seed: int = 0, log: Log = silent
-) -> None:
+def teach(options: TeachOptions, inputs: Mapping[str, Path], out: Path, *, seed: int = 0, log: Log = silent) -> None:
     """inputs: samples, problems, tokenizer (folder). Writes rewrites. The scripted teacher has no use for a seed."""
     tokenizer = AutoTokenizer.from_pretrained(inputs["tokenizer"], local_files_only=True)
     problems = by_id(read_table("problems", inputs["problems"]), "problem_id")
@@ -55,8 +51,7 @@ def teach(
             "wrong_samples": len(rows),
             "accepted": len(accepted),
             "accepted_share": len(accepted) / max(len(rows), 1),
-            "edit_fraction": sum(float(str(row["edit_fraction"])) for row in accepted)
-            / max(len(accepted), 1),
+            "edit_fraction": sum(float(str(row["edit_fraction"])) for row in accepted) / max(len(accepted), 1),
             **{f"rejected/{reason}": count for reason, count in reasons.items()},
         }
     )

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 from transformers import PreTrainedTokenizerBase
 
 from models import policy
@@ -36,9 +36,7 @@ class TrainPolicyOptions(BaseModel, extra="forbid", frozen=True):
     reward_weight: float = Field(1.0, ge=0, description="weight of L_RL; 0 leaves token rewards out")
     imitation_weight: float = Field(1.0, ge=0, description="λ, the weight of L_IM")
     edited_weight: float = Field(1.0, ge=0, description="imitation weight of a rewrite's edited tokens")
-    kept_weight: float = Field(
-        0.5, ge=0, description="imitation weight of other tokens, and of right samples"
-    )
+    kept_weight: float = Field(0.5, ge=0, description="imitation weight of other tokens, and of right samples")
     clip: float = Field(0.3, gt=0, lt=1, description="ε, how far the ratio may stray from 1")
     surrogate: Surrogate = "stop-gradient"
     normalisation: Normalisation = "nonzero"
@@ -50,6 +48,12 @@ class TrainPolicyOptions(BaseModel, extra="forbid", frozen=True):
     )
     optimisation: Optimisation = Optimisation(learning_rate=5e-6)
     device: str = "auto"
+
+    @model_validator(mode="after")
+    def learns_something(self) -> "TrainPolicyOptions":
+        if self.imitate == "none" and self.reward_weight == 0:
+            raise ValueError('imitate = "none" with reward_weight = 0 leaves nothing to learn from')
+        return self
 
     @property
     def learns_from_samples(self) -> bool:
@@ -76,9 +80,7 @@ def train_policy(
         steps, size = batches(examples, options.batch_size, order), len(examples)
     objectives: list[Objective] = [WeightedNLL(weight=options.imitation_weight)]
     if options.learns_from_samples:
-        objectives.append(
-            PolicyGradient(options.clip, options.surrogate, options.normalisation, options.reward_weight)
-        )
+        objectives.append(PolicyGradient(options.clip, options.surrogate, options.normalisation, options.reward_weight))
     updates = options.updates or max(1, round(options.epochs * size / options.batch_size))
     for _ in fit(model, steps, updates, objectives, options.optimisation, "train_policy", log):
         pass
@@ -99,9 +101,7 @@ def sample_examples(options: TrainPolicyOptions, inputs: Mapping[str, Path]) -> 
     """What each right and each wrong sample brings into a batch."""
     samples = read_table("samples", inputs["samples"])
     scores = by_id(read_table("token_rewards", inputs["token_rewards"]), "sample_id")
-    rewrites = by_id(
-        read_table("rewrites", inputs["rewrites"]).filter(pl.col("reject_reason").is_null()), "sample_id"
-    )
+    rewrites = by_id(read_table("rewrites", inputs["rewrites"]).filter(pl.col("reject_reason").is_null()), "sample_id")
     edits = by_id(read_table("edits", inputs["edits"]), "sample_id")
     right: list[Rows] = []
     wrong: list[Rows] = []

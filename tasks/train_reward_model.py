@@ -32,6 +32,9 @@ class TrainRewardModelOptions(BaseModel, extra="forbid", frozen=True):
     epochs: float = Field(3.0, gt=0, description="passes over the examples of all three tasks")
     batch_size: int = Field(128, gt=0, description="examples in one update")
     unseen_share: float = Field(0.1, ge=0, lt=1, description="share of problems held out to judge the GRM by")
+    locate_weight: float = Field(
+        1.0, gt=0, description="weight of a locate token: a locate answer has two tokens, a rewrite dozens"
+    )
     copies: float = Field(1.0, ge=0, le=1, description="copy pairs for each rewrite pair")
     optimisation: Optimisation = Optimisation(learning_rate=2e-5)
     device: str = "auto"
@@ -56,7 +59,7 @@ def train_reward_model(
         )
     right = samples.filter("is_right").sort("sample_id").head(round(options.copies * len(trained)))
     examples = [
-        *(locate_example(tokenizer, pair, problems) for pair in trained.iter_rows(named=True)),
+        *(locate_example(tokenizer, pair, problems, options.locate_weight) for pair in trained.iter_rows(named=True)),
         *(rewrite_example(tokenizer, pair, problems) for pair in trained.iter_rows(named=True)),
         *(copy_example(tokenizer, row, problems) for row in right.iter_rows(named=True)),
     ]
@@ -71,8 +74,7 @@ def train_reward_model(
 
 def accepted_pairs(samples: pl.DataFrame, rewrites: pl.DataFrame, unseen_share: float) -> pl.DataFrame:
     """Accepted rewrites beside their samples, with `trained` false for the problems held out (by their id)."""
-    # A problem id is a hash: its first 8 hexadecimal digits are a number that is uniform over 0 .. 2**32 - 1.
-    place = pl.col("problem_id").map_elements(lambda text: held_out_place(text), return_dtype=pl.Float64)
+    place = pl.col("problem_id").map_elements(held_out_place, return_dtype=pl.Float64)
     return (
         rewrites.filter(pl.col("reject_reason").is_null())
         .select("sample_id", "located_step", "rewrite_ids")
@@ -92,13 +94,13 @@ def parts(pair: Mapping[str, Any], problems: Mapping[str, Mapping[str, Any]]) ->
     return problem["question"], problem["options"], problem["solution"], pair["completion_ids"]
 
 
-def imitated(prompt: list[int], completion: list[int]) -> Example:
-    return Example(prompt, completion, weights=[1.0] * len(completion))
+def imitated(prompt: list[int], completion: list[int], weight: float = 1.0) -> Example:
+    return Example(prompt, completion, weights=[weight] * len(completion))
 
 
-def locate_example(tokenizer: PreTrainedTokenizerBase, pair: Mapping, problems: Mapping) -> Example:
+def locate_example(tokenizer: PreTrainedTokenizerBase, pair: Mapping, problems: Mapping, weight: float) -> Example:
     answer = locate_completion(tokenizer, pair["located_step"])
-    return imitated(locate_prompt(tokenizer, *parts(pair, problems)), answer)
+    return imitated(locate_prompt(tokenizer, *parts(pair, problems)), answer, weight)
 
 
 def rewrite_example(tokenizer: PreTrainedTokenizerBase, pair: Mapping, problems: Mapping) -> Example:

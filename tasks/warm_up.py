@@ -3,12 +3,19 @@
 How well the starting policy does decides how much RLMEC can teach it, and accuracy rises in a phase transition
 (of the prototype: 500 updates 11 %, 660 36 %, 800 81 %). So the warm-up stops on accuracy over the development
 problems, when that enters a wanted band, rather than after a number of updates.
+
+The policy is an exponential moving average of the weights. At a rate that trains fast, the weights of the moment
+solve far less than their average (on `tiny` 46 % against 72 %), and any later training at a lower rate would then
+look like a gain of its method.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import cast
 
 from pydantic import BaseModel, Field
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from transformers import PreTrainedModel
 
 from models import policy, tiny
 from models.batch import Example
@@ -28,9 +35,7 @@ class Architecture(BaseModel, extra="forbid", frozen=True):
     width: int = Field(96, gt=0, description="hidden size; a multiple of heads")
     heads: int = Field(3, gt=0)
     feed_forward: int = Field(288, gt=0)
-    vocabulary: int = Field(
-        512, ge=300, description="most tokens of the tokenizer, trained on the training split"
-    )
+    vocabulary: int = Field(512, ge=300, description="most tokens of the tokenizer, trained on the training split")
 
 
 class WarmUpOptions(BaseModel, extra="forbid", frozen=True):
@@ -38,9 +43,8 @@ class WarmUpOptions(BaseModel, extra="forbid", frozen=True):
     updates: int = Field(2000, gt=0, description="most optimiser updates")
     batch_size: int = Field(32, gt=0, description="examples in one update")
     optimisation: Optimisation = Optimisation(learning_rate=3e-3)
-    band: tuple[float, float] | None = Field(
-        None, description="stop once development accuracy is in this range"
-    )
+    band: tuple[float, float] | None = Field(None, description="stop once development accuracy is in this range")
+    averaging: float = Field(0.98, ge=0, lt=1, description="decay of the moving average of the weights; 0 for none")
     check_every: int = Field(40, gt=0, description="updates between two looks at development accuracy")
     check_problems: int = Field(300, gt=0, description="development problems in a look")
     max_new_tokens: int = Field(128, gt=0)
@@ -48,39 +52,37 @@ class WarmUpOptions(BaseModel, extra="forbid", frozen=True):
     device: str = "auto"
 
 
-def warm_up(
-    options: WarmUpOptions, inputs: Mapping[str, Path], out: Path, *, seed: int, log: Log = silent
-) -> None:
+def warm_up(options: WarmUpOptions, inputs: Mapping[str, Path], out: Path, *, seed: int, log: Log = silent) -> None:
     """inputs: train, development (problems tables). Writes model.
 
     Logs development_accuracy at each look, and band_reached (0 or 1) where a band is wanted.
     """
     problems = list(read_table("problems", inputs["train"]).iter_rows(named=True))
-    development = list(
-        read_table("problems", inputs["development"]).head(options.check_problems).iter_rows(named=True)
-    )
+    development = list(read_table("problems", inputs["development"]).head(options.check_problems).iter_rows(named=True))
     shape = options.architecture
     texts = (question_text(row["question"], row["options"]) + row["solution"] for row in problems)
     tokenizer = tiny.train_tokenizer(texts, shape.vocabulary)
     model = tiny.new_llama(tokenizer, shape.layers, shape.width, shape.heads, shape.feed_forward, seed)
-    model.to(policy.device(options.device))
+    model.to(policy.device(options.device))  # type: ignore[arg-type]
     examples = [reference_example(tokenizer, problem) for problem in problems]
     steps = batches(examples, options.batch_size, derive_seed(seed, "order"))
     decoding = policy.Decoding(options.max_new_tokens)
     reached = 0.0
     training = fit(model, steps, options.updates, [WeightedNLL()], options.optimisation, "warm_up", log)
+    averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(options.averaging))
+    average = cast(PreTrainedModel, averaged.module).eval()
     for done in training:
+        averaged.update_parameters(model)
         if done % options.check_every and done < options.updates:
             continue
-        reached = accuracy(model, tokenizer, development, decoding, options.batch_size_solving)
-        model.train()
+        reached = accuracy(average, tokenizer, development, decoding, options.batch_size_solving)
         log({"development_accuracy": reached}, done)
         if options.band and options.band[0] <= reached <= options.band[1]:
             break
     log({"updates": done, "parameters": sum(tensor.numel() for tensor in model.parameters())})
     if options.band:
         log({"band_reached": float(options.band[0] <= reached <= options.band[1])})
-    policy.save(model, tokenizer, out / "model")
+    policy.save(average, tokenizer, out / "model")
 
 
 def reference_example(tokenizer, problem: Mapping, weight: float = 1.0) -> Example:

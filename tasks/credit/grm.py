@@ -45,7 +45,5 @@ def credit(
         examples.append(Example(prompt, sample["completion_ids"]))
     for row, logprobs in completion_logprobs(model, examples, batch_size):
         probabilities = logprobs.exp().clamp(max=1.0)
-        rewards = token_rewards(
-            probabilities, samples[row]["is_right"], options.beta, options.ceiling, options.floor
-        )
+        rewards = token_rewards(probabilities, samples[row]["is_right"], options.beta, options.ceiling, options.floor)
         yield TokenCredit(row, probabilities.tolist(), rewards.tolist())

@@ -32,21 +32,20 @@ SPLITS = ("train", "development", "test", "hard", "big")
 class Kind:
     """What a split's problems are like: how many rows, how many steps, and how large the numbers."""
 
-    rows: int
-    steps: tuple[int, int]
-    start: tuple[int, int]
-    change: tuple[int, int]
-    largest: int
     buckets: range
+    rows: int = 1000
+    steps: tuple[int, int] = (2, 4)
+    start: tuple[int, int] = (3, 20)
+    change: tuple[int, int] = (2, 9)
+    largest: int = 40
 
 
-EASY = {"steps": (2, 4), "start": (3, 20), "change": (2, 9), "largest": 40}
 KINDS = {
-    "train": Kind(rows=6000, buckets=range(0, 60), **EASY),
-    "development": Kind(rows=1000, buckets=range(60, 70), **EASY),
-    "test": Kind(rows=2000, buckets=range(70, 80), **EASY),
-    "hard": Kind(rows=1000, buckets=range(80, 90), **(EASY | {"steps": (4, 4)})),
-    "big": Kind(rows=1000, buckets=range(90, 100), **(EASY | {"start": (12, 30), "change": (2, 20), "largest": 80})),
+    "train": Kind(range(0, 60), rows=6000),
+    "development": Kind(range(60, 70)),
+    "test": Kind(range(70, 80), rows=2000),
+    "hard": Kind(range(80, 90), steps=(4, 4)),
+    "big": Kind(range(90, 100), start=(12, 30), change=(2, 20), largest=80),
 }
 
 PEOPLE = {
@@ -110,7 +109,8 @@ def problem(draw: random.Random, kind: Kind) -> dict[str, object]:
 
 def step(draw: random.Random, kind: Kind, story: Story) -> Story:
     """Add one step: gain, loss, multiplication or equal sharing, whichever the amount allows."""
-    possible = [gain, loss]
+    possible = [gain]
+    possible += [loss] if story.amount > 1 else []
     possible += [multiply] if 2 * story.amount <= kind.largest else []
     possible += [share] if shares(story.amount) else []
     return draw.choice(possible)(draw, kind, story)
@@ -135,7 +135,7 @@ def gain(draw: random.Random, kind: Kind, story: Story) -> Story:
 def loss(draw: random.Random, kind: Kind, story: Story) -> Story:
     pronoun = PEOPLE[story.name]
     does, doing = draw.choice(LOSSES)
-    less = draw.randint(1, max(1, min(kind.change[1], story.amount - 1)))
+    less = draw.randint(1, min(kind.change[1], story.amount - 1))
     left = story.amount - less
     return story.then(
         f"Then {pronoun} {does} {less} of them.",

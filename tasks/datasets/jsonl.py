@@ -56,9 +56,7 @@ def _file_of(split: str, path: Path) -> tuple[Path, tuple[str, ...]]:
         return path, () if split == "all" else ("train", "development", "test")
     if split == "all":
         raise UserError(f"{path}: the split 'all' is for a single .jsonl file, and this is a folder")
-    own = {
-        part: next((path / name for name in FILES[part] if (path / name).is_file()), None) for part in FILES
-    }
+    own = {part: next((path / name for name in FILES[part] if (path / name).is_file()), None) for part in FILES}
     missing = [part for part in FILES if own[part] is None]
     if "train" not in missing and "development" in missing and split in ("train", *missing):
         return path / "train.jsonl", ("train", *missing)

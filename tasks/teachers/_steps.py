@@ -94,9 +94,7 @@ class Step:
     @cached_property
     def unit(self) -> str:
         """The word after its last equation, in lower case without a plural s: "year" in "3 + 4 = 7 years"."""
-        match = (
-            re.match(r"\W{0,3}([A-Za-z]*)", self.text[self.statements[-1].end :]) if self.statements else None
-        )
+        match = re.match(r"\W{0,3}([A-Za-z]*)", self.text[self.statements[-1].end :]) if self.statements else None
         return match[1].lower().rstrip("s") if match else ""
 
     @cached_property

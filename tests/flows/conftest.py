@@ -101,9 +101,7 @@ class Bench:
 
     def config_of(self, text: str = "abc", updates: int = 2, seed: int = 0) -> FakeConfig:
         """A configuration of the fake method."""
-        return FakeConfig(
-            seed=seed, prepare=PrepareOptions(text=text), train_policy=TrainOptions(updates=updates)
-        )
+        return FakeConfig(seed=seed, prepare=PrepareOptions(text=text), train_policy=TrainOptions(updates=updates))
 
     def ran(self) -> list[str]:
         """The stages that ran since the last call."""

@@ -163,7 +163,7 @@ def test_numbers_are_sent_many_at_a_time():
     class Client:
         sizes: list[int] = []  # noqa: RUF012
 
-        def log_batch(self, run_id, metrics):  # noqa: ARG002
+        def log_batch(self, run_id, metrics):
             self.sizes.append(len(metrics))
 
     log = MetricLog(Client(), "run")  # type: ignore[arg-type]

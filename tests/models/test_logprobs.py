@@ -43,9 +43,7 @@ def test_logprobs_are_exactly_zero_outside_completions(model):
 
 
 def test_columns_are_about_their_own_token():
-    example = Example(
-        [1, 2], [3, 4], rewards=[0.5, -0.1], reference_logprobs=[-1.0, -2.0], weights=[1.0, 0.5]
-    )
+    example = Example([1, 2], [3, 4], rewards=[0.5, -0.1], reference_logprobs=[-1.0, -2.0], weights=[1.0, 0.5])
     batch = collate([example, Example([1], [2, 3, 4, 5])], torch.device("cpu"))
     assert batch.tokens[0].tolist() == [1, 2, 3, 4, 0]
     torch.testing.assert_close(batch.rewards[0], torch.tensor([0, 0, 0.5, -0.1, 0]))

@@ -221,9 +221,7 @@ def test_a_stated_number_is_read_exactly_however_it_is_written(digits, places, u
 
 def test_math_verify_works_outside_the_main_thread():
     verdicts = []
-    thread = threading.Thread(
-        target=lambda: verdicts.append(is_right(r"\boxed{\sqrt{50}}", r"5\sqrt{2}", "math"))
-    )
+    thread = threading.Thread(target=lambda: verdicts.append(is_right(r"\boxed{\sqrt{50}}", r"5\sqrt{2}", "math")))
     thread.start()
     thread.join(timeout=150)
     assert verdicts == [True]

@@ -42,19 +42,14 @@ def prepared(tmp_path: Path, **options: object) -> tuple[dict[str, pl.DataFrame]
         {},
         out,
         seed=0,
-        log=lambda metrics, step=None: numbers.update(metrics),  # noqa: ARG005
+        log=lambda metrics, step=None: numbers.update(metrics),
     )
     assert {path.name for path in out.iterdir()} == {
         "train.parquet", "development.parquet", "benchmarks.parquet", "rejected.jsonl", "overlap.parquet",
     }  # fmt: skip
-    tables = {
-        name: read_table("problems", out / f"{name}.parquet")
-        for name in ("train", "development", "benchmarks")
-    }
+    tables = {name: read_table("problems", out / f"{name}.parquet") for name in ("train", "development", "benchmarks")}
     tables["overlap"] = pl.read_parquet(out / "overlap.parquet")
-    tables["rejected"] = pl.DataFrame(
-        [json.loads(line) for line in (out / "rejected.jsonl").read_text().splitlines()]
-    )
+    tables["rejected"] = pl.DataFrame([json.loads(line) for line in (out / "rejected.jsonl").read_text().splitlines()])
     return tables, numbers
 
 

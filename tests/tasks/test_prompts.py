@@ -41,7 +41,8 @@ def test_a_prompt_holds_the_sampled_ids_even_where_the_tokenizer_would_choose_ot
 def test_the_rewrite_prompt_never_names_the_wrong_line(tokenizer):
     ids = rewrite_prompt(tokenizer, "How many?", None, SOLUTION, encode(tokenizer, "First.\nSecond."))
     assert tokenizer.decode(ids) == (
-        f"Question: How many?\nReference solution:\n{SOLUTION}\nStudent solution:\nFirst.\nSecond.\nCorrected solution:\n"
+        f"Question: How many?\nReference solution:\n{SOLUTION}\n"
+        "Student solution:\nFirst.\nSecond.\nCorrected solution:\n"
     )
 
 

@@ -69,13 +69,11 @@ def run(tmp_path_factory, policy_folder, tokenizer):
         rows.append(sample_of(tokenizer, problem, problem["solution"].replace(problem["answer"], wrong)))
     rows += [sample_of(tokenizer, problem, problem["solution"]) for problem in PROBLEMS[:2]]
     write_table(table("samples", rows), "samples", paths["samples"])
-    logged = {}
 
     def call(stage, options, output, **inputs):
-        out = root / f"{stage.__name__}"
+        out = root / stage.__name__
         out.mkdir()
-        stage(options, {name: paths[source] for name, source in inputs.items()}, out, seed=0,
-              log=lambda metrics, step=None: logged.update({f"{stage.__name__}/{k}": v for k, v in metrics.items()}))  # fmt: skip
+        stage(options, {name: paths[source] for name, source in inputs.items()}, out, seed=0)
         paths[output] = out
 
     call(teach, TeachOptions(), "taught", samples="samples", problems="problems", tokenizer="policy")
@@ -89,7 +87,7 @@ def run(tmp_path_factory, policy_folder, tokenizer):
     call(score, ScoreOptions(batch_size=2), "scored", reward_model="reward_model", policy="policy",
          samples="samples", problems="problems")  # fmt: skip
     paths["token_rewards"] = paths["scored"] / "token_rewards.parquet"
-    return SimpleNamespace(paths=paths, logged=logged, call=call, root=root)
+    return SimpleNamespace(paths=paths, root=root)
 
 
 def test_the_scripted_teacher_mends_every_sample_with_two_edits(run):
@@ -182,13 +180,9 @@ def test_the_reward_model_says_so_when_no_rewrite_was_accepted(run, tmp_path):
 
 
 def test_recipe_sft_needs_no_samples(run, tmp_path):
-    options = TrainPolicyOptions(
-        imitate="reference", reward_weight=0, updates=2, batch_size=4, optimisation=FAST
-    )
+    options = TrainPolicyOptions(imitate="reference", reward_weight=0, updates=2, batch_size=4, optimisation=FAST)
     assert not options.learns_from_samples
-    train_policy(
-        options, {"policy": run.paths["policy"], "problems": run.paths["problems"]}, tmp_path, seed=0
-    )
+    train_policy(options, {"policy": run.paths["policy"], "problems": run.paths["problems"]}, tmp_path, seed=0)
     assert (tmp_path / "model" / "model.safetensors").is_file()
 
 

@@ -62,9 +62,7 @@ def test_without_a_folder_a_hub_that_cannot_be_reached_is_one_clear_line(monkeyp
         raise ConnectionError("no route\nto host")
 
     monkeypatch.setattr(hub, "load_dataset", unreachable)
-    with pytest.raises(
-        UserError, match=r"openai/gsm8k cannot be had from the hub \(no route\): give the folder"
-    ):
+    with pytest.raises(UserError, match=r"openai/gsm8k cannot be had from the hub \(no route\): give the folder"):
         datasets.load("gsm8k", "test")
 
 

@@ -94,9 +94,7 @@ def test_answers_are_numbers_or_texts_in_one_form(tmp_path, answer, text):
 
 @pytest.mark.parametrize("ending", ["The answer is 2.", "#### 2", "A: 2", r"so \boxed{2}"])
 def test_a_solution_that_ends_in_its_answer_stays_as_it_is(tmp_path, ending):
-    assert (
-        read(tmp_path, GOOD | {"solution": f"1+1=2\n{ending}"}).problems["solution"][0] == f"1+1=2\n{ending}"
-    )
+    assert read(tmp_path, GOOD | {"solution": f"1+1=2\n{ending}"}).problems["solution"][0] == f"1+1=2\n{ending}"
 
 
 def test_a_choice_is_given_by_text_or_letter(tmp_path):
@@ -122,10 +120,7 @@ def test_bad_rows_are_counted_over_a_file_that_is_cut_into_splits(tmp_path):
     parts = [read(tmp_path, *good, *bad, split=split) for split in ("train", "development", "test")]
     assert [(len(part.all_rejected), part.total) for part in parts] == [(3, 100)] * 3
     assert sum(len(part.rejected) for part in parts) == 3
-    assert (
-        sum(datasets.load(str(tmp_path / "mine.jsonl"), s).height for s in ("train", "development", "test"))
-        == 97
-    )
+    assert sum(datasets.load(str(tmp_path / "mine.jsonl"), s).height for s in ("train", "development", "test")) == 97
 
 
 def test_unknown_names_splits_and_files_are_named():

@@ -23,9 +23,7 @@ DVDS = {
 def test_body_and_question_are_joined_and_the_equation_is_the_solution(tmp_path):
     (tmp_path / "test.json").write_text(json.dumps([DVDS]))
     (row,) = datasets.load("svamp", "test", tmp_path).to_dicts()
-    assert (
-        row["question"] == "Each pack of dvds costs 76 dollars. How much do 2 packs cost with 25 dollars off?"
-    )
+    assert row["question"] == "Each pack of dvds costs 76 dollars. How much do 2 packs cost with 25 dollars off?"
     assert row["solution"] == "(2 * 76) - 25 = 127\nThe answer is 127."  # 152 - 25
     assert (row["answer"], row["options"], row["source"], row["split"]) == ("127", None, "svamp", "test")
 

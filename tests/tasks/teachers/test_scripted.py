@@ -50,9 +50,7 @@ def rewritten(sample: str, problem: Problem = TOM) -> str | None:
 
 def test_a_miscalculation_is_worked_out_again_and_carried_on() -> None:
     sample = "So Tom has 12 + 5 = 18 now.\nAnna gets 8, so 18 - 8 = 10 stay.\nThe answer is 10."
-    assert (
-        rewritten(sample) == "So Tom has 12 + 5 = 17 now.\nAnna gets 8, so 17 - 8 = 9 stay.\nThe answer is 9."
-    )
+    assert rewritten(sample) == "So Tom has 12 + 5 = 17 now.\nAnna gets 8, so 17 - 8 = 9 stay.\nThe answer is 9."
 
 
 def test_a_miscopied_number_is_put_right_in_the_words_too() -> None:
@@ -62,16 +60,12 @@ def test_a_miscopied_number_is_put_right_in_the_words_too() -> None:
 
 def test_a_wrong_operation_in_the_right_words_changes_operator_and_result_only() -> None:
     sample = "First 5 more: 12 + 5 = 17.\nHe gives 8 to Anna: 17 + 8 = 25.\nThe answer is 25."
-    assert (
-        rewritten(sample) == "First 5 more: 12 + 5 = 17.\nHe gives 8 to Anna: 17 - 8 = 9.\nThe answer is 9."
-    )
+    assert rewritten(sample) == "First 5 more: 12 + 5 = 17.\nHe gives 8 to Anna: 17 - 8 = 9.\nThe answer is 9."
 
 
 def test_a_step_whose_words_describe_another_operation_is_replaced_whole() -> None:
     sample = "First 5 more: 12 + 5 = 17.\nThen Anna brings 8 others: 17 + 8 = 25.\nThe answer is 25."
-    assert (
-        rewritten(sample) == "First 5 more: 12 + 5 = 17.\nHe gives 8 to Anna: 17 - 8 = 9.\nThe answer is 9."
-    )
+    assert rewritten(sample) == "First 5 more: 12 + 5 = 17.\nHe gives 8 to Anna: 17 - 8 = 9.\nThe answer is 9."
 
 
 @pytest.mark.parametrize(
@@ -103,9 +97,7 @@ def test_true_equations_that_lead_elsewhere_are_not_kept_under_a_corrected_answe
 
 
 def test_another_sound_way_to_the_answer_is_kept() -> None:
-    sample = (
-        "He loses 8 - 5 = 3 in all.\nSo 12 - 3 = 10.\nThe answer is 10."  # 3 is no value of the reference
-    )
+    sample = "He loses 8 - 5 = 3 in all.\nSo 12 - 3 = 10.\nThe answer is 10."  # 3 is no value of the reference
     assert rewritten(sample) == "He loses 8 - 5 = 3 in all.\nSo 12 - 3 = 9.\nThe answer is 9."
 
 
@@ -123,8 +115,7 @@ def test_numbers_of_a_sum_stay_in_the_samples_order() -> None:
 
 def test_steps_of_one_person_are_not_given_to_another() -> None:
     ages = Problem(
-        question="Mary is 2 years younger than Joan. "
-        "Joan is 5 years older than Jessa, who is 20. How old is Mary?",
+        question="Mary is 2 years younger than Joan. Joan is 5 years older than Jessa, who is 20. How old is Mary?",
         solution="Joan is 20 + 5 = 25 years old.\nMary is 25 - 2 = 23 years old.\nThe answer is 23.",
         answer="23",
     )
@@ -240,12 +231,8 @@ def test_the_nearest_accepted_candidate_is_taken_and_none_if_even_the_reference_
     assert best_rewrite(["aaaa"], TOM, "x", lambda _: False, distance) is None
 
 
-@pytest.mark.skipif(
-    "RLMEC_DATA" not in os.environ, reason="RLMEC_DATA does not name a folder with GPT-3 samples"
-)
-@pytest.mark.parametrize(
-    "solver", ["6b_finetuning", "6b_verification", "175b_finetuning", "175b_verification"]
-)
+@pytest.mark.skipif("RLMEC_DATA" not in os.environ, reason="RLMEC_DATA does not name a folder with GPT-3 samples")
+@pytest.mark.parametrize("solver", ["6b_finetuning", "6b_verification", "175b_finetuning", "175b_verification"])
 def test_on_real_mistakes_95_percent_verify_with_at_most_three_quarters_of_the_edits(solver: str) -> None:
     path = Path(os.environ["RLMEC_DATA"], "gsm8k_model_solutions", "part1.jsonl")
     if not path.exists():
