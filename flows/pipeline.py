@@ -26,21 +26,12 @@ from flows.control import Call, Control, Promised, Rules, rules, trace
 from flows.digests import DamagedError, content_digest
 from flows.key import ROOTS, code_digest, stage_key
 from flows.registry import register_policy
-from flows.stage import as_task, compute, say
+from flows.stage import Done, as_task, compute, say
 from flows.store import Store, open_store
 from tasks.errors import UserError
 
 Method = Callable[[Any, Any], None]
-Execute = Callable[[str, Callable[[], "Done"]], "Done"]
-
-
-@dataclass(frozen=True)
-class Done:
-    """A stage of this pipeline that is finished, and whether it was before."""
-
-    label: str
-    run: StageRun
-    reused: bool
+Execute = Callable[[str, Callable[[], Done]], Done]
 
 
 @dataclass(frozen=True)

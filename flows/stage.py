@@ -13,6 +13,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,6 +30,15 @@ from flows.store import Store, one_line
 from tasks.errors import UserError
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Done:
+    """A stage of this pipeline that is finished, and whether it was before."""
+
+    label: str
+    run: StageRun
+    reused: bool
 
 
 def say(line: str) -> None:

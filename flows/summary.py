@@ -9,7 +9,7 @@ from mlflow.entities import Metric
 from flows.metrics import metric_name
 
 if TYPE_CHECKING:
-    from flows.pipeline import Done
+    from flows.stage import Done
     from flows.store import Store
 
 SIDES = {"evaluate-before": "before", "evaluate-after": "after"}

@@ -39,9 +39,12 @@ from tasks.errors import UserError
 class {options}(BaseModel, extra="forbid", frozen=True):
     text: str = ""
     imitate: str = ""
-    credit: str = ""
     reward_weight: float = 1.0
     imitation_weight: float = 1.0
+
+    @property
+    def learns_from_samples(self):
+        return self.reward_weight > 0
 
 
 def {stage}(options, inputs, out, *, seed, log):

@@ -44,7 +44,7 @@ def test_a_checkpoint_takes_the_place_of_warm_up():
 
 def test_the_recipe_comes_after_the_preset_and_settings_come_last(tmp_path):
     recipe = tmp_path / "mine.toml"
-    recipe.write_text('description = "mine"\nimitate = "rewrites"\n[train_policy]\nclip = 0.2\nkept_weight = 0.1\n')
+    recipe.write_text('description = "mine"\n[train_policy]\nclip = 0.2\nkept_weight = 0.1\n')
     config = load_config("smoke", str(recipe), seed=3, sets=["train_policy.clip=0.1", "sample.top_p=1.0"])
     assert (config.recipe.name, config.seed) == ("mine", 3)
     assert (config.train_policy.clip, config.train_policy.kept_weight, config.sample.top_p) == (0.1, 0.1, 1.0)
