@@ -19,7 +19,7 @@ from pydantic import BaseModel, Field
 
 from tasks import datasets
 from tasks.errors import UserError
-from tasks.progress import Log, silent
+from tasks.progress import Log, counting, silent
 from tasks.records import stable_id, write_table
 
 OVERLAP = {"problem_id": pl.String, "benchmark": pl.String, "benchmark_problem_id": pl.String}
@@ -67,9 +67,13 @@ def prepare(
     or measure on.
     """
     rejected: list[dict[str, str]] = []
-    train, repeats = _read(options.dataset, "train", options.path, rejected)
-    development, _ = _read(options.dataset, "development", options.path, rejected)
-    benchmarks = _read_benchmarks(options, rejected)
+    with counting("prepare", 2 + len(options.benchmarks), "splits") as splits_read:
+        train, repeats = _read(options.dataset, "train", options.path, rejected)
+        splits_read.advance()
+        development, _ = _read(options.dataset, "development", options.path, rejected)
+        splits_read.advance()
+        benchmarks = _read_benchmarks(options, rejected)
+        splits_read.advance(len(benchmarks))
 
     unique = without_duplicates(train)
     overlap = find_overlap(unique, {**benchmarks, "development": development})

@@ -1,0 +1,61 @@
+"""What a batch is made of: the wanted share of wrong samples, each with the rewrite it brings."""
+
+from itertools import islice
+
+import pytest
+from pydantic import ValidationError
+
+from models.batch import Example
+from tasks.fit import batches, shuffled_cycle
+from tasks.train_policy import TrainPolicyOptions, mixed_batches
+
+RIGHT = [[Example([1], [10 + number])] for number in range(6)]
+WRONG = [[Example([2], [20 + number]), Example([2], [30 + number])] for number in range(4)]
+
+
+def is_wrong(example):
+    return example.prompt_ids == [2] and example.completion_ids[0] < 30
+
+
+def test_a_batch_has_the_wanted_share_of_wrong_samples_and_their_rewrites():
+    options = TrainPolicyOptions(batch_size=10, wrong_share=0.4)
+    for batch in islice(mixed_batches(RIGHT, WRONG, options, seed=0), 5):
+        wrong = [example.completion_ids[0] for example in batch if is_wrong(example)]
+        rewrites = [example.completion_ids[0] for example in batch if example.completion_ids[0] >= 30]
+        assert len(wrong) == 4  # 0.4 · 10
+        assert [name + 10 for name in wrong] == rewrites
+        assert len(batch) == 6 + 4 + 4
+
+
+def test_without_a_wanted_share_every_sample_comes_once_a_pass():
+    options = TrainPolicyOptions(batch_size=5, wrong_share=None)
+    two = list(islice(mixed_batches(RIGHT, WRONG, options, seed=0), 2))
+    samples = [example.completion_ids[0] for batch in two for example in batch if example.completion_ids[0] < 30]
+    assert sorted(samples) == [10, 11, 12, 13, 14, 15, 20, 21, 22, 23]
+
+
+def test_a_share_of_wrong_samples_needs_both_kinds():
+    options = TrainPolicyOptions(batch_size=3, wrong_share=0.4)
+    (batch,) = islice(mixed_batches(RIGHT, [], options, seed=0), 1)
+    assert len(batch) == 3
+
+
+def test_the_order_depends_on_the_seed_alone():
+    first, again, other = (list(islice(shuffled_cycle(range(20), seed), 40)) for seed in (1, 1, 2))
+    assert first == again != other
+    assert sorted(first[:20]) == sorted(first[20:]) == list(range(20))
+
+
+def test_batches_go_on_over_the_end_of_a_pass():
+    sizes = [len(batch) for batch in islice(batches([row for rows in RIGHT for row in rows], 4, seed=0), 5)]
+    assert sizes == [4, 4, 4, 4, 4]
+
+
+def test_drawing_from_nothing_is_refused():
+    with pytest.raises(ValueError, match="nothing to draw"):
+        next(shuffled_cycle([], 0))
+
+
+def test_a_recipe_that_leaves_nothing_to_learn_is_refused():
+    with pytest.raises(ValidationError, match="nothing to learn"):
+        TrainPolicyOptions(imitate="none", reward_weight=0)
