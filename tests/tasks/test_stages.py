@@ -21,7 +21,7 @@ from tasks.score import ScoreOptions, score
 from tasks.teach import TeachOptions, teach
 from tasks.train_policy import TrainPolicyOptions, sample_examples, train_policy
 from tasks.train_reward_model import TrainRewardModelOptions, train_reward_model
-from tasks.warm_up import Architecture, WarmUpOptions, warm_up
+from tasks.warm_up import Architecture, WarmUpOptions, is_surely_above, warm_up
 
 PROBLEMS = [
     {
@@ -241,3 +241,9 @@ def test_truncated_samples_are_scored_as_they_are_without_an_eos(run, model, tok
     cut = sample_of(tokenizer, PROBLEMS[0], "Tom has 12", ended=False)
     ((_, values),) = completion_logprobs(model, [Example(cut["prompt_ids"], cut["completion_ids"])])
     assert len(values) == len(encode(tokenizer, "Tom has 12"))
+
+
+@pytest.mark.parametrize(("reached", "stops"), [(0.72, False), (0.75, False), (0.76, True), (0.8, True)])
+def test_a_warm_up_stops_when_it_is_surely_in_its_band_and_not_at_a_lucky_look(reached, stops):
+    """Of 300 problems, the 95 % Wilson interval of 75 % begins at 69.8 %, that of 76 % at 70.9 %."""
+    assert is_surely_above(0.70, reached, problems=300) == stops
