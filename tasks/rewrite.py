@@ -152,8 +152,9 @@ def quality(
             "pairs": float(len(part)),
             "rewrites_right": mean(part["is_right"]),
             "equations_hold": mean(part["holds"] & part["is_right"]),
-            "edit_fraction": mean(part.filter("is_right")["edit_fraction"]),
         }
+        if part["is_right"].any():
+            numbers["edit_fraction"] = mean(part.filter("is_right")["edit_fraction"])
         if group != "unpaired":
             same = part["located_step"].eq_missing(part["teacher_step"])
             numbers["locating_accuracy"] = mean(same)
