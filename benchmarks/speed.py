@@ -69,7 +69,7 @@ def report(name: str, ratios: list[float], detail: str) -> None:
 
 
 def alignment() -> None:
-    """`edit_operations` (rapidfuzz) against the plain table, on the same number of pairs in each round."""
+    """`edit_operations` (rapidfuzz) against the plain table, in seconds a pair."""
     few, many = pairs(5), pairs(5000)
     for source, target in few:
         assert len(edit_operations(source, target)) == distance_by_table(source, target)
@@ -78,7 +78,7 @@ def alignment() -> None:
         lambda: [edit_operations(*pair) for pair in many],
         5,
     )
-    # The two did different numbers of pairs, so that each ran long enough to be measured: seconds a pair.
+    # The fast one does more pairs in a round, so that it runs long enough to be measured.
     ratios = [ratio * len(many) / len(few) for ratio in ratios]
     detail = f"{len(many) / fast:,.0f} pairs/s against {len(few) / slow:,.1f}, pairs of 300 tokens"
     report("alignment, rapidfuzz against a Python table", ratios, detail)

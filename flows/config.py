@@ -192,9 +192,9 @@ def complaint(model: type[BaseModel], problem: Mapping[str, Any]) -> str:
     """One line on an error of pydantic's: the key, what is wrong, the nearest name to an unknown one."""
     keys = [str(part) for part in problem["loc"]]
     if problem["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        fields = fields_at(model, keys[:-1])
+        known = fields_at(model, keys[:-1])
         kind = "option" if len(keys) > 1 else "section or option"
-        return f"unknown {kind} {'.'.join(keys)}: {suggestion(keys[-1], fields)}"
+        return f"unknown {kind} {'.'.join(keys)}: {suggestion(keys[-1], known)}"
     given = json.dumps(problem["input"], default=str, ensure_ascii=False)
     return f"{'.'.join(keys)}: {problem['msg'][:1].lower()}{problem['msg'][1:]} (it is {given[:80]})"
 

@@ -17,9 +17,8 @@ def token_logprobs(model: PreTrainedModel, batch: Batch) -> Tensor:
     """log p(token t | tokens before t), (B, T) fp32; exactly 0 outside completions. Full softmax, temperature 1."""
     first = batch.shortest_prompt  # the logits at first - 1 predict token `first`
     kept = batch.tokens.shape[1] - first + 1
-    logits = model(input_ids=batch.tokens, attention_mask=batch.attention, use_cache=False, logits_to_keep=kept).logits[
-        :, :-1
-    ]
+    output = model(input_ids=batch.tokens, attention_mask=batch.attention, use_cache=False, logits_to_keep=kept)
+    logits = output.logits[:, :-1]
     taken = batch.tokens[:, first:]
     logprobs = -torch.nn.functional.cross_entropy(
         logits.float().flatten(0, 1), taken.flatten(), reduction="none"

@@ -48,8 +48,8 @@ def new_llama(
         num_key_value_heads=heads,
         max_position_embeddings=2048,
         tie_word_embeddings=True,
-        initializer_range=width
-        ** -0.5,  # 0.02, meant for wide models, delays copying and attention by hundreds of updates
+        # The usual 0.02 is meant for wide models; here it delays copying and attention by hundreds of updates.
+        initializer_range=width**-0.5,
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,

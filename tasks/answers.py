@@ -66,8 +66,11 @@ def extract_answer(text: str, kind: Kind, options: Sequence[str] | None = None) 
 def is_right(text: str, answer: str, kind: Kind, options: Sequence[str] | None = None) -> bool:
     """Whether the completion `text` states the right `answer`. Never raises on any text."""
     found = extract_answer(text, kind, options)
-    if found is None:
-        return False
+    return found is not None and same_answer(found, answer, kind, options)
+
+
+def same_answer(found: str, answer: str, kind: Kind, options: Sequence[str] | None = None) -> bool:
+    """Whether an extracted answer is the right `answer`."""
     if kind == "choice":
         wanted = named_option(answer, options or ()) or answer
         # Options may differ in a final full stop alone, which a completion cannot tell from its own.

@@ -16,6 +16,11 @@ from tasks.progress import Log, counting
 T = TypeVar("T")
 
 
+def imitated(prompt: list[int], completion: list[int], weight: float = 1.0) -> Example:
+    """A completion to imitate, every token of it with the same weight."""
+    return Example(prompt, completion, weights=[weight] * len(completion))
+
+
 def shuffled_cycle(items: Sequence[T], seed: int) -> Iterator[T]:
     """Every item once in a random order, then all again in another, for ever."""
     if not items:

@@ -4,7 +4,8 @@ A sample enters a prompt as the ids that were sampled; nothing is decoded and to
 a line break and a completion starts at a line's beginning, so the two meet between tokens.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
@@ -50,6 +51,11 @@ def given(tokenizer: PreTrainedTokenizerBase, question: str, options: Sequence[s
     """The shared opening of both GRM prompts: the problem and its reference solution."""
     text = f"{question_text(question, options)}Reference solution:\n{solution}\nStudent solution:\n"
     return start(tokenizer) + encode(tokenizer, text)
+
+
+def grm_parts(problem: Mapping[str, Any], sample: Mapping[str, Any]) -> tuple[str, list[str] | None, str, list[int]]:
+    """What both GRM prompts are made of, from rows of the problems and samples tables."""
+    return problem["question"], problem["options"], problem["solution"], sample["completion_ids"]
 
 
 def rewrite_prompt(

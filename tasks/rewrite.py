@@ -16,7 +16,7 @@ from models import policy
 from models.policy import Completion, Decoding, complete
 from tasks.equations import every_equation_holds
 from tasks.progress import Log, silent, track
-from tasks.prompts import decode, line_spans, locate_prompt, parse_located_line, rewrite_prompt
+from tasks.prompts import decode, grm_parts, line_spans, locate_prompt, parse_located_line, rewrite_prompt
 from tasks.records import by_id, mean, read_table, table, write_table
 from tasks.rewrites import Acceptance, rewrite_row
 
@@ -64,15 +64,11 @@ def rewrite(
 Given = Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]
 
 
-def parts(sample: Mapping[str, Any], problem: Mapping[str, Any]) -> tuple:
-    return problem["question"], problem["options"], problem["solution"], sample["completion_ids"]
-
-
 def locate(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, given: Given, batch_size: int
 ) -> list[int | None]:
     """The line that the GRM takes for the first wrong one of each sample; None where its answer names none."""
-    prompts = [locate_prompt(tokenizer, *parts(*pair)) for pair in given]
+    prompts = [locate_prompt(tokenizer, *grm_parts(problem, sample)) for sample, problem in given]
     located: list[int | None] = [None] * len(given)
     done = complete(model, prompts, tokenizer.eos_token_id, Decoding(LOCATE_TOKENS), batch_size=batch_size)
     for answer in track(done, "locate", len(given), "samples"):
@@ -101,7 +97,10 @@ def rewrite_from(
         forced_start(tokenizer, sample["completion_ids"], line)
         for (sample, _), line in zip(given, located, strict=True)
     ]
-    prompts = [[*rewrite_prompt(tokenizer, *parts(*pair)), *start] for pair, start in zip(given, starts, strict=True)]
+    prompts = [
+        [*rewrite_prompt(tokenizer, *grm_parts(problem, sample)), *start]
+        for (sample, problem), start in zip(given, starts, strict=True)
+    ]
     decoding = Decoding(options.max_new_tokens)
     for done in complete(model, prompts, tokenizer.eos_token_id, decoding, batch_size=options.batch_size):
         yield row_of(tokenizer, done, *given[done.row], starts[done.row], located[done.row], options.acceptance)

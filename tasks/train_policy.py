@@ -113,7 +113,7 @@ def sample_examples(options: TrainPolicyOptions, inputs: Mapping[str, Path]) -> 
             )
         rows = [rewarded(options, sample, scored)]
         if sample["sample_id"] in edits and options.imitate == "rewrites":
-            rows.append(imitated(options, sample, rewrites[sample["sample_id"]], edits[sample["sample_id"]]))
+            rows.append(imitated_rewrite(options, sample, rewrites[sample["sample_id"]], edits[sample["sample_id"]]))
         (right if sample["is_right"] else wrong).append(rows)
     return right, wrong
 
@@ -131,7 +131,7 @@ def rewarded(options: TrainPolicyOptions, sample: Mapping[str, Any], scored: Map
     )
 
 
-def imitated(
+def imitated_rewrite(
     options: TrainPolicyOptions,
     sample: Mapping[str, Any],
     rewrite: Mapping[str, Any],

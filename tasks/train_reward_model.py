@@ -10,7 +10,6 @@ from its quality on those it did.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 from pydantic import BaseModel, Field
@@ -21,9 +20,9 @@ from models.batch import Example
 from models.loop import Optimisation
 from models.objectives.weighted_nll import WeightedNLL
 from tasks.errors import UserError
-from tasks.fit import batches, fit
+from tasks.fit import batches, fit, imitated
 from tasks.progress import Log, silent
-from tasks.prompts import locate_completion, locate_prompt, rewrite_prompt
+from tasks.prompts import grm_parts, locate_completion, locate_prompt, rewrite_prompt
 from tasks.records import by_id, derive_seed, read_table
 
 
@@ -88,24 +87,18 @@ def held_out_place(problem_id: str) -> float:
     return derive_seed(0, "held out", problem_id) / 2**63
 
 
-def parts(pair: Mapping[str, Any], problems: Mapping[str, Mapping[str, Any]]) -> tuple:
-    """What both GRM prompts are made of: question, options, reference solution, the sample's ids."""
-    problem = problems[pair["problem_id"]]
-    return problem["question"], problem["options"], problem["solution"], pair["completion_ids"]
-
-
-def imitated(prompt: list[int], completion: list[int], weight: float = 1.0) -> Example:
-    return Example(prompt, completion, weights=[weight] * len(completion))
-
-
 def locate_example(tokenizer: PreTrainedTokenizerBase, pair: Mapping, problems: Mapping, weight: float) -> Example:
     answer = locate_completion(tokenizer, pair["located_step"])
-    return imitated(locate_prompt(tokenizer, *parts(pair, problems)), answer, weight)
+    return imitated(locate_prompt(tokenizer, *grm_parts(problems[pair["problem_id"]], pair)), answer, weight)
 
 
 def rewrite_example(tokenizer: PreTrainedTokenizerBase, pair: Mapping, problems: Mapping) -> Example:
-    return imitated(rewrite_prompt(tokenizer, *parts(pair, problems)), list(pair["rewrite_ids"]))
+    return imitated(
+        rewrite_prompt(tokenizer, *grm_parts(problems[pair["problem_id"]], pair)), list(pair["rewrite_ids"])
+    )
 
 
 def copy_example(tokenizer: PreTrainedTokenizerBase, sample: Mapping, problems: Mapping) -> Example:
-    return imitated(rewrite_prompt(tokenizer, *parts(sample, problems)), list(sample["completion_ids"]))
+    return imitated(
+        rewrite_prompt(tokenizer, *grm_parts(problems[sample["problem_id"]], sample)), list(sample["completion_ids"])
+    )

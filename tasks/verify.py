@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tasks.answers import Kind, extract_answer, is_right
+from tasks.answers import Kind, extract_answer, same_answer
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,5 @@ class Verdict:
 def verdict(completion: str, problem: Mapping[str, Any]) -> Verdict:
     """Judge a whole completion against a row of the problems table."""
     kind: Kind = "choice" if problem["options"] else "math"
-    return Verdict(
-        extract_answer(completion, kind, problem["options"]),
-        is_right(completion, problem["answer"], kind, problem["options"]),
-    )
+    found = extract_answer(completion, kind, problem["options"])
+    return Verdict(found, found is not None and same_answer(found, problem["answer"], kind, problem["options"]))

@@ -11,18 +11,18 @@ look like a gain of its method.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from pydantic import BaseModel, Field
 from scipy.stats import binomtest
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from models import policy, tiny
 from models.batch import Example
 from models.loop import Optimisation
 from models.objectives.weighted_nll import WeightedNLL
-from tasks.fit import batches, fit
+from tasks.fit import batches, fit, imitated
 from tasks.progress import Log, silent
 from tasks.prompts import question_text, solution_completion, solve_prompt
 from tasks.records import derive_seed, read_table
@@ -97,8 +97,7 @@ def is_surely_above(wanted: float, reached: float, problems: int) -> bool:
     return bool(interval.low > wanted)
 
 
-def reference_example(tokenizer, problem: Mapping, weight: float = 1.0) -> Example:
-    """A problem's reference solution, every token of it imitated with the same weight."""
-    completion = solution_completion(tokenizer, problem["solution"])
+def reference_example(tokenizer: PreTrainedTokenizerBase, problem: Mapping[str, Any]) -> Example:
+    """A problem's reference solution, to be imitated after the prompt that the policy is sampled with."""
     prompt = solve_prompt(tokenizer, problem["question"], problem["options"])
-    return Example(prompt, completion, weights=[weight] * len(completion))
+    return imitated(prompt, solution_completion(tokenizer, problem["solution"]))

@@ -17,7 +17,7 @@ from models.batch import Example
 from models.logprobs import completion_logprobs
 from models.reward import token_rewards
 from tasks.credit import TokenCredit
-from tasks.prompts import rewrite_prompt
+from tasks.prompts import grm_parts, rewrite_prompt
 
 
 class Options(BaseModel, extra="forbid", frozen=True):
@@ -36,13 +36,10 @@ def credit(
 ) -> Iterator[TokenCredit]:
     """inputs: reward_model (folder). samples: rows; problems: by id. Yields one TokenCredit a sample."""
     model, tokenizer = policy.load(inputs["reward_model"], at)
-    examples = []
-    for sample in samples:
-        problem = problems[sample["problem_id"]]
-        prompt = rewrite_prompt(
-            tokenizer, problem["question"], problem["options"], problem["solution"], sample["completion_ids"]
-        )
-        examples.append(Example(prompt, sample["completion_ids"]))
+    examples = [
+        Example(rewrite_prompt(tokenizer, *grm_parts(problems[sample["problem_id"]], sample)), sample["completion_ids"])
+        for sample in samples
+    ]
     for row, logprobs in completion_logprobs(model, examples, batch_size):
         probabilities = logprobs.exp().clamp(max=1.0)
         rewards = token_rewards(probabilities, samples[row]["is_right"], options.beta, options.ceiling, options.floor)
