@@ -51,7 +51,7 @@ class WarmUpOptions(BaseModel, extra="forbid", frozen=True):
     check_every: int = Field(40, gt=0, description="updates between two looks at development accuracy")
     check_problems: int = Field(300, gt=0, description="development problems in a look")
     max_new_tokens: int = Field(128, gt=0)
-    batch_size_solving: int = Field(512, gt=0, description="development problems solved at once")
+    batch_size_solving: int = Field(64, gt=0, description="development problems solved at once")
     device: str = "auto"
 
 

@@ -71,7 +71,11 @@ def sampled_tokens(batch: Batch) -> Tensor:
 
 
 def reports(logprobs: Tensor, batch: Batch, clip: float) -> dict[str, Tensor]:
-    """Sums over the tokens of samples: reward, clipped tokens, KL to the reference (Schulman's k3 estimator)."""
+    """Sums over the tokens of samples: reward, clipped tokens, and KL(π_ref ‖ π) by Schulman's k3 estimator.
+
+    The samples are the reference's own, so it is this direction that they estimate; the other one's estimator
+    would hold exp(−log ρ), which a wrong token's falling probability sends to thousands.
+    """
     sampled = sampled_tokens(batch)
     log_ratio = (logprobs - batch.reference_logprobs).masked_fill(~sampled, 0.0)
     ratio = log_ratio.exp()
@@ -80,5 +84,5 @@ def reports(logprobs: Tensor, batch: Batch, clip: float) -> dict[str, Tensor]:
         "tokens": sampled.sum(),
         "reward_mean": batch.rewards.sum(),
         "clipped_fraction": (outside & (batch.rewards != 0)).sum(),
-        "kl_to_reference": ((-log_ratio).exp() - 1 + log_ratio).sum(),
+        "kl_to_reference": (ratio - 1 - log_ratio).sum(),
     }

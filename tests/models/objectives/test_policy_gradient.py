@@ -80,11 +80,18 @@ def test_the_denominator_counts_nonzero_rewards_or_all_tokens_of_samples():
 
 
 def test_reports_are_sums_over_the_samples_tokens():
-    """log π is 0.1 above the reference at each of the three tokens: KL (k3) = 3 · (e^−0.1 − 1 + 0.1)."""
+    """log π is 0.1 above the reference at each of the three tokens: KL (k3) = 3 · (e^0.1 − 1 − 0.1)."""
     made = batch()
     logprobs = made.reference_logprobs + 0.1
     _, sums = PolicyGradient().total(logprobs, made)
     assert int(sums["tokens"]) == 3
     assert float(sums["reward_mean"]) == pytest.approx(0.7)
-    assert float(sums["kl_to_reference"]) == pytest.approx(3 * (math.exp(-0.1) - 1 + 0.1), rel=1e-4)
+    assert float(sums["kl_to_reference"]) == pytest.approx(3 * (math.exp(0.1) - 1 - 0.1), rel=1e-3)
     assert int(sums["clipped_fraction"]) == 0  # e^0.1 − 1 = 0.105 < 0.3
+
+
+def test_a_wrong_token_that_the_policy_has_unlearned_adds_no_thousands_to_the_kl():
+    """log π = −20 against −1: k3 = e^−19 − 1 + 19 = 18.0; the other direction's estimator would say e^19 − 20."""
+    sample = collate([Example([1], [2], rewards=[-0.1], reference_logprobs=[-1.0])], torch.device("cpu"))
+    _, sums = PolicyGradient().total(torch.tensor([[0.0, -20.0]]), sample)
+    assert float(sums["kl_to_reference"]) == pytest.approx(18.0, abs=1e-4)
