@@ -78,7 +78,7 @@ def warnings(config: Any, numbers: Mapping[str, Mapping[str, float]]) -> list[st
     band = getattr(config.warm_up, "band", None)
     reached = numbers["warm_up"].get("development_accuracy")
     at = f" at {reached:.3f}" if reached is not None else ""
-    return [f"warm_up stopped at its step limit{at}, outside the wanted band of development accuracy {band}"]
+    return [f"warm_up ended{at}, outside the wanted band of development accuracy {band}"]
 
 
 def log_accuracy(store: "Store", run_id: str, summary: Mapping[str, Any]) -> None:

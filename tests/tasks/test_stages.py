@@ -21,7 +21,7 @@ from tasks.score import ScoreOptions, score
 from tasks.teach import TeachOptions, teach
 from tasks.train_policy import TrainPolicyOptions, sample_examples, train_policy
 from tasks.train_reward_model import TrainRewardModelOptions, train_reward_model
-from tasks.warm_up import Architecture, WarmUpOptions, is_surely_above, warm_up
+from tasks.warm_up import Architecture, WarmUpOptions, is_surely_above, until_next_look, warm_up
 
 PROBLEMS = [
     {
@@ -247,3 +247,10 @@ def test_truncated_samples_are_scored_as_they_are_without_an_eos(run, model, tok
 def test_a_warm_up_stops_when_it_is_surely_in_its_band_and_not_at_a_lucky_look(reached, stops):
     """Of 300 problems, the 95 % Wilson interval of 75 % begins at 69.8 %, that of 76 % at 70.9 %."""
     assert is_surely_above(0.70, reached, problems=300) == stops
+
+
+@pytest.mark.parametrize(("reached", "updates"), [(0.30, 100), (0.36, 25), (0.69, 25)])
+def test_a_warm_up_looks_four_times_as_often_once_half_way_to_its_band(reached, updates):
+    """Half of the band's lower end, 70 %, is 35 %."""
+    assert until_next_look(WarmUpOptions(check_every=100, band=(0.70, 0.82)), reached) == updates
+    assert until_next_look(WarmUpOptions(check_every=100), reached) == 100
