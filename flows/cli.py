@@ -101,7 +101,7 @@ def add_doctor(parser: argparse.ArgumentParser) -> None:
 
 COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None], Command]] = {
     "run": ("run the method, or the stages of it that are not in the store", add_run, run),
-    "list": ("what there is: presets, recipes, stages, datasets, teachers", add_list, list_things),
+    "list": ("what there is: presets, recipes, stages, datasets, teachers, runs", add_list, list_things),
     "ui": ("the MLflow UI on the store", add_ui, ui),
     "doctor": ("check the environment, the store and the device", add_doctor, doctor),
 }

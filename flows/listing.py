@@ -1,9 +1,13 @@
-"""What there is, a line each: presets, recipes, stages, datasets and teachers."""
+"""What there is, a line each: presets, recipes, stages, datasets, teachers, and the runs in the store."""
 
 import ast
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
 
 HERE = Path(__file__).parent
 STAGES = (
@@ -48,6 +52,30 @@ def teachers() -> Iterator[tuple[str, str]]:
         yield name, first_sentence(teachers.get(name).__doc__ or "")
 
 
+def runs() -> Iterator[tuple[str, str]]:
+    """The pipelines in the store, newest first, each with its stages in the order in which they were started."""
+    from flows.store import open_store
+
+    store = open_store()
+    stages = sorted(store.search("tags.`rlmec.kind` = 'stage'"), key=lambda run: run.info.start_time)
+    for pipeline in store.search("tags.`rlmec.kind` = 'pipeline'"):
+        own, tags = pipeline.info.run_id, pipeline.data.tags
+        linked = {run_id for tag, run_id in tags.items() if tag.startswith("rlmec.stage.")}
+        yield pipeline.info.run_name, f"{pipeline.info.status:<8}  run {own[:8]}"
+        for stage in stages:
+            is_own = stage.data.tags.get("mlflow.parentRunId") == own
+            if is_own or stage.info.run_id in linked:
+                yield f"  {stage.info.run_name}", stage_line(stage, is_own)
+
+
+def stage_line(stage: "Run", is_own: bool) -> str:
+    """State, seconds, key and run of a stage, and whether a pipeline computed it or found it."""
+    tags = stage.data.tags
+    seconds = f"{float(tags['rlmec.seconds']):.1f} s" if "rlmec.seconds" in tags else ""
+    how = "" if is_own else "  reused"
+    return f"{stage.info.status:<8}  run {stage.info.run_id[:8]}  key {tags['rlmec.key'][:8]}  {seconds:>8}{how}"
+
+
 def first_sentence(text: str) -> str:
     """The first line of a docstring, without the `Stage `x`:` that it may begin with."""
     line = text.strip().splitlines()[0] if text.strip() else ""
@@ -60,4 +88,5 @@ KINDS: dict[str, Callable[[], Iterator[tuple[str, str]]]] = {
     "stages": stages,
     "datasets": datasets,
     "teachers": teachers,
+    "runs": runs,
 }

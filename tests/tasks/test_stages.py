@@ -249,8 +249,8 @@ def test_a_warm_up_stops_when_it_is_surely_in_its_band_and_not_at_a_lucky_look(r
     assert is_surely_above(0.70, reached, problems=300) == stops
 
 
-@pytest.mark.parametrize(("reached", "updates"), [(0.30, 100), (0.36, 25), (0.69, 25)])
-def test_a_warm_up_looks_four_times_as_often_once_half_way_to_its_band(reached, updates):
-    """Half of the band's lower end, 70 %, is 35 %."""
+@pytest.mark.parametrize(("reached", "updates"), [(0.52, 100), (0.53, 25), (0.69, 25)])
+def test_a_warm_up_looks_four_times_as_often_near_its_band(reached, updates):
+    """Near begins at three quarters of the band's lower end: 0.75 · 70 % = 52.5 %."""
     assert until_next_look(WarmUpOptions(check_every=100, band=(0.70, 0.82)), reached) == updates
     assert until_next_look(WarmUpOptions(check_every=100), reached) == 100
