@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
+from flows.execution import ExecutionOptions
 from flows.nearest import suggestion
 from tasks.align import AlignOptions
 from tasks.errors import UserError
@@ -55,7 +56,7 @@ class RunConfig(BaseModel, extra="forbid", frozen=True):
     preset: str = Field(description="the name under which the policy is registered")
     recipe: Recipe
     seed: int = Field(0, ge=0, description="every stage but prepare draws its own seed from this one")
-    retries: int = Field(0, ge=0, description="how often a stage that failed is tried again")
+    execution: ExecutionOptions = ExecutionOptions()
     policy: PolicyOptions = PolicyOptions()
     prepare: PrepareOptions = PrepareOptions()
     warm_up: WarmUpOptions = WarmUpOptions()

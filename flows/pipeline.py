@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +23,14 @@ from flows import summary
 from flows.artifacts import Output, StageRun
 from flows.control import Call, Control, Promised, Rules, rules, trace
 from flows.digests import DamagedError, content_digest
+from flows.execution import Direct, Prefect
 from flows.key import ROOTS, code_digest, stage_key
 from flows.registry import register_policy
-from flows.stage import Done, as_task, compute, say
+from flows.stage import Done, compute, say
 from flows.store import Store, open_store
 from tasks.errors import UserError
 
 Method = Callable[[Any, Any], None]
-Execute = Callable[[str, Callable[[], Done]], Done]
 
 
 @dataclass(frozen=True)
@@ -50,11 +49,6 @@ class _StopError(Exception):
     """The last wanted stage is done."""
 
 
-def directly(label: str, action: Callable[[], Done]) -> Done:
-    """Run a stage as a plain call, without Prefect."""
-    return action()
-
-
 class Pipeline:
     """What the flow's body calls, a line a stage. Without `parent` it only looks up."""
 
@@ -64,10 +58,10 @@ class Pipeline:
         store: Store,
         calls: Mapping[str, Call],
         control: Control,
-        execute: Execute = directly,
+        engine: Direct,
         package: str = "tasks",
     ) -> None:
-        self.config, self.store, self.control, self.execute = config, store, control, execute
+        self.config, self.store, self.control, self.engine = config, store, control, engine
         self.package = package
         self.rules: Rules = rules(calls, control, store)
         # Hashed before anything runs: code that is edited meanwhile is not the code that runs.
@@ -86,7 +80,7 @@ class Pipeline:
         call = Call.of(self.config.seed, stage, options, label, seeded, inputs)
         if call.label not in self.rules.needed:
             return Promised(call.label)
-        done = self.execute(call.label, lambda: self._finish(call))
+        done = self.engine.stage(call.label, lambda: self._finish(call))
         self.done.append(done)
         if self.parent:
             self.announce(done)
@@ -123,7 +117,9 @@ class Pipeline:
         if self.parent is None:
             raise MustComputeError(call.label)
         say(f"{call.label} …")
-        run = compute(self.store, call, key, self.parent, self.package, is_forced)
+        every = self.config.execution.checkpoint_every
+        shards = self.engine.shards
+        run = compute(self.store, call, key, self.parent, self.package, is_forced, shards, every)
         return Done(call.label, run, False)
 
     def _found(self, call: Call, key: str) -> StageRun | None:
@@ -210,15 +206,15 @@ def conclude(run: Pipeline, started: float) -> Outcome:
 
 @contextmanager
 def pipeline(
-    method: Method, config: Any, control: Control, package: str = "tasks", execute: Execute | None = None
+    method: Method, config: Any, control: Control, package: str = "tasks", engine: Direct | None = None
 ) -> Iterator[Pipeline]:
     """A pipeline whose stages are computed where the store lacks them, each as a Prefect task by default."""
     started = time.monotonic()
     store = open_store()
     store.sweep()
-    as_tasks: Execute = partial(as_task, retries=getattr(config, "retries", 0))
-    run = Pipeline(config, store, trace(method, config), control, execute or as_tasks, package)
-    with parent_run(run, started):
+    engine = engine or Prefect(config.execution)
+    run = Pipeline(config, store, trace(method, config), control, engine, package)
+    with parent_run(run, started), engine:
         yield run
 
 
@@ -227,7 +223,7 @@ def reused(method: Method, config: Any, control: Control, package: str = "tasks"
     started = time.monotonic()
     store = open_store()
     store.sweep()
-    run = Pipeline(config, store, trace(method, config), control, package=package)
+    run = Pipeline(config, store, trace(method, config), control, Direct(), package)
     try:
         method(run, config)
     except MustComputeError:

@@ -1,4 +1,4 @@
-"""What turns a plain function into a stage: its MLflow run, its working folder, its commit, its Prefect task.
+"""What turns a plain function into a stage: its MLflow run, its working folder, its commit.
 
 `tasks.score.score(options, inputs, out, seed=…, log=…)` knows of none of these. `compute` gives it paths and
 an empty folder, logs what it reports, and commits what it wrote; a stage that raises leaves a FAILED run.
@@ -12,13 +12,10 @@ import shutil
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run, task_run
 
 from flows.artifacts import StageRun
@@ -28,8 +25,7 @@ from flows.home import work
 from flows.metrics import MetricLog
 from flows.store import Store, one_line
 from tasks.errors import UserError
-
-T = TypeVar("T")
+from tasks.work import Each, Work
 
 
 @dataclass(frozen=True)
@@ -46,25 +42,11 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def is_worth_retrying(task: Any, run: Any, state: Any) -> bool:
-    """Whether a failed stage may do better another time: not after a user's mistake."""
-    return not isinstance(state.data, UserError)
-
-
-# Without a cache: Prefect's and MLflow's memories of finished work would come to disagree.
-@task(cache_policy=NO_CACHE, retry_condition_fn=is_worth_retrying)
-def stage_task(action: Callable[[], T]) -> T:
-    """Any stage as a Prefect task; its name is given by `with_options`."""
-    return action()
-
-
-def as_task(label: str, action: Callable[[], T], retries: int = 0) -> T:
-    """Run a stage as a Prefect task named `label`."""
-    return stage_task.with_options(name=label, task_run_name=label, retries=retries)(action)
-
-
-def compute(store: Store, call: Call, key: str, parent: str | None, package: str, is_forced: bool) -> StageRun:
-    """Run a stage in a run of its own below `parent` and commit what it wrote."""
+def compute(
+    store: Store, call: Call, key: str, parent: str | None, package: str, is_forced: bool, each: Each, every: int
+) -> StageRun:
+    """Run a stage in a run of its own below `parent` and commit what it wrote. `each` computes its shards; its
+    checkpoints are `every` updates apart."""
     run = store.start(call.label, stage_tags(call, key), parent)
     run_id = run.info.run_id
     log = MetricLog(store.client, run_id)
@@ -76,7 +58,7 @@ def compute(store: Store, call: Call, key: str, parent: str | None, package: str
             out = folder / "out"
             shutil.rmtree(out, ignore_errors=True)
             out.mkdir()
-            call_function(store, call, out, package, log)
+            call_function(store, call, out, package, log, Work(folder, each, every))
             log.flush()
             return store.commit(run, out, time.monotonic() - started)
     except Exception as error:
@@ -89,14 +71,14 @@ def compute(store: Store, call: Call, key: str, parent: str | None, package: str
         raise
 
 
-def call_function(store: Store, call: Call, out: Path, package: str, log: MetricLog) -> None:
+def call_function(store: Store, call: Call, out: Path, package: str, log: MetricLog, work: Work) -> None:
     """Call the stage's function with local paths of its inputs."""
     function = getattr(importlib.import_module(f"{package}.{call.stage}"), call.stage)
     try:
         inputs = {name: store.fetch(output) for name, output in call.inputs.items()}
     except DamagedError as error:
         raise UserError(f"{error}: --force the stage that wrote it") from error
-    function(call.options, inputs, out, seed=call.seed, log=log)
+    function(call.options, inputs, out, seed=call.seed, log=log, work=work)
 
 
 def stage_tags(call: Call, key: str) -> dict[str, str]:

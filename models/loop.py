@@ -3,13 +3,14 @@
 It differs from transformers' Trainer in one thing that the method needs: each objective has a denominator of its
 own, counted over the whole optimiser step (all micro-batches, all processes) before the first backward pass.
 
-    for report in train(model, steps, total=200, objectives=[WeightedNLL()], optimisation=Optimisation()):
-        print(report["loss"])
+    for done, report in train(model, steps, total=200, objectives=[WeightedNLL()], optimisation=Optimisation()):
+        print(done, report["loss"])
 """
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal
 
 import torch
@@ -18,6 +19,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, get_constant_schedule_with_warmup, get_cosine_schedule_with_warmup
 
 from models.batch import Batch, Example, collate, micro_batches
+from models.checkpoints import Checkpoints, Stateful
 from models.logprobs import token_logprobs
 from models.objectives import Objective
 
@@ -51,12 +53,18 @@ def train(
     total: int,
     objectives: Sequence[Objective],
     optimisation: Optimisation,
-) -> Iterator[dict[str, float]]:
-    """Make one optimiser update for each list of examples in `steps`, and yield its report.
+    checkpoints: Checkpoints | None = None,
+    also: Sequence[Stateful] = (),
+) -> Iterator[tuple[int, dict[str, float]]]:
+    """Make one optimiser update for each of the first `total` lists of examples in `steps`; after each, yield the
+    number of updates done and a report.
 
-    total: updates that the schedule spans. The report has loss, loss/<objective>, gradient_norm, learning_rate,
-    tokens_per_second and what the objectives report. An update without any term has a loss of exactly 0 and
-    leaves the weights alone but for Adam's momentum. Stop by leaving the loop.
+    The report has loss, loss/<objective>, gradient_norm, learning_rate, tokens_per_second and what the
+    objectives report. An update without any term has a loss of exactly 0 and leaves the weights alone but for
+    Adam's momentum. Stop by leaving the loop.
+
+    With `checkpoints` the run goes on after the newest one, and makes more; `also` is what else they hold. Each
+    is made after the caller saw its update.
     """
     accelerator = Accelerator()
     model.train()
@@ -65,7 +73,11 @@ def train(
     )
     prepared, optimiser = accelerator.prepare(model, optimiser)
     schedule = scheduler(optimiser, optimisation, total)
-    for examples in steps:
+    first = 0
+    if checkpoints:
+        checkpoints.register(accelerator, schedule, *also)
+        first = checkpoints.restore(accelerator)
+    for done, examples in enumerate(islice(steps, first, total), start=first + 1):
         started = time.perf_counter()
         sums = backward(accelerator, prepared, examples, objectives, optimisation.micro_batch_tokens)
         norm = accelerator.clip_grad_norm_(prepared.parameters(), optimisation.max_gradient_norm)
@@ -74,11 +86,17 @@ def train(
         schedule.step()
         optimiser.zero_grad()
         tokens = sum(len(example) for example in examples)
-        yield sums | {
-            "gradient_norm": float(norm),
-            "learning_rate": float(rate),
-            "tokens_per_second": tokens / (time.perf_counter() - started),
-        }
+        yield (
+            done,
+            sums
+            | {
+                "gradient_norm": float(norm),
+                "learning_rate": float(rate),
+                "tokens_per_second": tokens / (time.perf_counter() - started),
+            },
+        )
+        if checkpoints and done % checkpoints.every == 0 and done < total:
+            checkpoints.save(accelerator, done)
     model.eval()
 
 

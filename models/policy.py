@@ -6,6 +6,7 @@ seed, so what a row becomes does not depend on which other rows shared its batch
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -55,6 +56,12 @@ def load(folder: str | Path, on: torch.device | None = None) -> tuple[PreTrained
     )
     model.to(on or device())  # type: ignore[arg-type]
     return model.eval(), tokenizer
+
+
+@lru_cache(maxsize=2)
+def shared(folder: Path, on: torch.device) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """As `load`, but once for all who only read: kept until `shared.cache_clear()`. Never train what it returns."""
+    return load(folder, on)
 
 
 def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:

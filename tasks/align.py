@@ -19,6 +19,7 @@ from rapidfuzz.distance import Levenshtein
 
 from tasks.progress import Log, silent, track
 from tasks.records import mean, read_table, table, write_table
+from tasks.work import ALONE, Work
 
 
 class EditOp(NamedTuple):
@@ -65,7 +66,15 @@ class AlignOptions(BaseModel, extra="forbid", frozen=True):
     mark_after_delete: bool = Field(True, description="the kept token after a deletion counts as edited")
 
 
-def align(options: AlignOptions, inputs: Mapping[str, Path], out: Path, *, seed: int = 0, log: Log = silent) -> None:
+def align(
+    options: AlignOptions,
+    inputs: Mapping[str, Path],
+    out: Path,
+    *,
+    seed: int = 0,
+    log: Log = silent,
+    work: Work = ALONE,
+) -> None:
     """inputs: samples, rewrites. Writes edits, a row for each accepted rewrite. Nothing here is random."""
     samples = read_table("samples", inputs["samples"]).select("sample_id", "completion_ids")
     accepted = read_table("rewrites", inputs["rewrites"]).filter(pl.col("reject_reason").is_null())

@@ -1,17 +1,19 @@
 """What the three training stages share: endless shuffled draws of examples, and a training run that shows its
-progress and logs its numbers."""
+progress, logs its numbers and goes on from its last checkpoint."""
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from transformers import PreTrainedModel
 
 from models.batch import Example
+from models.checkpoints import Stateful
 from models.loop import Optimisation, train
 from models.objectives import Objective
 from tasks.progress import Log, counting
+from tasks.work import Work
 
 T = TypeVar("T")
 
@@ -39,6 +41,26 @@ def batches(examples: Sequence[Example], size: int, seed: int) -> Iterator[list[
         yield list(islice(cycle, size))
 
 
+class History:
+    """What a training run has logged, kept in its checkpoints: a resumed run logs all of it again."""
+
+    def __init__(self, log: Log) -> None:
+        self.log = log
+        self.entries: list[tuple[int, dict[str, float]]] = []
+
+    def __call__(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        if step is not None:
+            self.entries.append((step, dict(metrics)))
+        self.log(metrics, step)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"entries": self.entries}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        for step, metrics in state_dict["entries"]:
+            self(metrics, step)
+
+
 def fit(
     model: PreTrainedModel,
     steps: Iterator[list[Example]],
@@ -46,13 +68,18 @@ def fit(
     objectives: Sequence[Objective],
     optimisation: Optimisation,
     label: str,
-    log: Log,
+    history: History,
+    work: Work,
+    also: Sequence[Stateful] = (),
 ) -> Iterator[int]:
     """Train for at most `updates` updates, logging each; yields the number done after each, so that the caller
-    may look at the model and stop."""
-    reports = train(model, islice(steps, updates), updates, objectives, optimisation)
+    may look at the model and stop. Goes on after the newest checkpoint; logs updates_resumed."""
+    reports = train(model, steps, updates, objectives, optimisation, work.checkpoints, [history, *also])
     with counting(label, updates, "updates") as counter:
-        for done, report in enumerate(reports, start=1):
-            log(report, done)
+        for done, report in reports:
+            if done > counter.done + 1:
+                counter.skip(done - 1)
+                history({"updates_resumed": done - 1})
+            history(report, done)
             counter.advance()
             yield done

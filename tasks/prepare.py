@@ -21,6 +21,7 @@ from tasks import datasets
 from tasks.errors import UserError
 from tasks.progress import Log, counting, silent
 from tasks.records import stable_id, write_table
+from tasks.work import ALONE, Work
 
 OVERLAP = {"problem_id": pl.String, "benchmark": pl.String, "benchmark_problem_id": pl.String}
 
@@ -59,6 +60,7 @@ def prepare(
     *,
     seed: int,
     log: Log = silent,
+    work: Work = ALONE,
 ) -> None:
     """Write the problems tables train, development and benchmarks, and rejected.jsonl and overlap.parquet.
 

@@ -28,7 +28,7 @@ class Counter:
 
     def __init__(self, label: str, total: int, unit: str) -> None:
         self.label, self.total, self.unit = label, total, unit
-        self.done = 0
+        self.done = self.skipped = 0
         self.started = time.monotonic()
         self.last_line = self.started
 
@@ -40,9 +40,18 @@ class Counter:
             self.last_line = now
             print(f"  {self.label}: {self.describe(now)}", file=sys.stderr, flush=True)
 
+    def skip(self, amount: int) -> None:
+        """Count units that were done before: they say nothing about the rate."""
+        self.skipped += amount
+        self.advance(amount)
+
+    def rate(self, now: float) -> float:
+        """Units a second since the start."""
+        return (self.done - self.skipped) / max(now - self.started, 1e-9)
+
     def describe(self, now: float) -> str:
         """Units done, their rate and the seconds left, as in `120/200 problems, 4.1/s, 20 s left`."""
-        rate = self.done / max(now - self.started, 1e-9)
+        rate = self.rate(now)
         left = (self.total - self.done) / rate if rate else float("inf")
         return f"{self.done}/{self.total} {self.unit}, {rate:.1f}/s, {left:.0f} s left"
 
@@ -57,7 +66,7 @@ class BarCounter(Counter):
 
     def advance(self, amount: int = 1) -> None:
         self.done += amount
-        rate = self.done / max(time.monotonic() - self.started, 1e-9)
+        rate = self.rate(time.monotonic())
         self.progress.update(self.bar, advance=amount, rate=f"{rate:.1f} {self.unit}/s")
 
 

@@ -9,6 +9,9 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
+# What stands before each part of a prompt.
+SOLUTION, REFERENCE, STUDENT = "Solution:\n", "Reference solution:\n", "Student solution:\n"
+CORRECTED, WRONG_LINE = "\nCorrected solution:\n", "\nFirst wrong line:\n"
 CHOICE_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
@@ -37,9 +40,16 @@ def question_text(question: str, options: Sequence[str] | None) -> str:
     return f"Question: {question}\n{lines}"
 
 
+def all_text(problem: Mapping[str, Any]) -> str:
+    """All that is read or written about a problem, for a tokenizer to be trained on: with the words before each
+    part of a prompt, or they would be read letter by letter."""
+    parts = (question_text(problem["question"], problem["options"]), SOLUTION, problem["solution"], "\n")
+    return "".join((*parts, REFERENCE, STUDENT, CORRECTED, WRONG_LINE))
+
+
 def solve_prompt(tokenizer: PreTrainedTokenizerBase, question: str, options: Sequence[str] | None) -> list[int]:
     """Ask for a solution."""
-    return start(tokenizer) + encode(tokenizer, question_text(question, options) + "Solution:\n")
+    return start(tokenizer) + encode(tokenizer, question_text(question, options) + SOLUTION)
 
 
 def solution_completion(tokenizer: PreTrainedTokenizerBase, solution: str) -> list[int]:
@@ -49,7 +59,7 @@ def solution_completion(tokenizer: PreTrainedTokenizerBase, solution: str) -> li
 
 def given(tokenizer: PreTrainedTokenizerBase, question: str, options: Sequence[str] | None, solution: str) -> list[int]:
     """The shared opening of both GRM prompts: the problem and its reference solution."""
-    text = f"{question_text(question, options)}Reference solution:\n{solution}\nStudent solution:\n"
+    text = f"{question_text(question, options)}{REFERENCE}{solution}\n{STUDENT}"
     return start(tokenizer) + encode(tokenizer, text)
 
 
@@ -68,7 +78,7 @@ def rewrite_prompt(
     """Ask the GRM to rewrite a sample; it never names the wrong line. Scoring uses the same prompt."""
     sample = without_eos(tokenizer, sample_ids)
     opening = given(tokenizer, question, options, solution)
-    return [*opening, *sample, *encode(tokenizer, "\nCorrected solution:\n")]
+    return [*opening, *sample, *encode(tokenizer, CORRECTED)]
 
 
 def locate_prompt(
@@ -82,7 +92,7 @@ def locate_prompt(
     prompt = given(tokenizer, question, options, solution)
     for number, (first, end) in enumerate(line_spans(tokenizer, sample_ids), start=1):
         prompt += [*encode(tokenizer, f"{number}. "), *sample_ids[first:end]]
-    return [*prompt, *encode(tokenizer, "\nFirst wrong line:\n")]
+    return [*prompt, *encode(tokenizer, WRONG_LINE)]
 
 
 def locate_completion(tokenizer: PreTrainedTokenizerBase, line: int) -> list[int]:

@@ -98,14 +98,15 @@ def write_table(frame: pl.DataFrame, name: str, path: Path) -> None:
     os.replace(partial, path)
 
 
-def read_table(name: str, path: Path) -> pl.DataFrame:
-    """Read table `name`; a UserError names the file and the column that is missing or of another type."""
+def read_table(name: str, path: Path, columns: list[str] | None = None) -> pl.DataFrame:
+    """Read table `name`, or some of its columns; a UserError names the file and the column that is missing or of
+    another type."""
     try:
-        frame = pl.read_parquet(path)
-    except (FileNotFoundError, pl.exceptions.ComputeError) as error:
+        frame = pl.read_parquet(path, columns=columns)
+    except (FileNotFoundError, pl.exceptions.ComputeError, pl.exceptions.ColumnNotFoundError) as error:
         raise UserError(f"{path}: cannot be read as a table of {name} ({error})") from error
-    for column, kind in SCHEMAS[name].items():
-        found = frame.schema.get(column)
+    for column in columns or SCHEMAS[name]:
+        found, kind = frame.schema.get(column), SCHEMAS[name][column]
         if found != kind:
             raise UserError(f"{path}: column {column!r} of {name} should be {kind}, but is {found}")
     return frame
@@ -119,6 +120,12 @@ def derive_seed(seed: int, *parts: object) -> int:
 def by_id(frame: pl.DataFrame, column: str) -> dict[str, dict[str, Any]]:
     """The frame's rows as dicts, keyed by an id column, in the frame's order."""
     return {row[column]: row for row in frame.iter_rows(named=True)}
+
+
+def problems_of(samples: pl.DataFrame, problems: Path) -> dict[str, dict[str, Any]]:
+    """The problems of some samples, by problem_id, from the whole table of problems."""
+    wanted = samples.select(pl.col("problem_id").unique())
+    return by_id(read_table("problems", problems).join(wanted, on="problem_id", how="semi"), "problem_id")
 
 
 def mean(values: pl.Series) -> float:

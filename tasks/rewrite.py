@@ -5,6 +5,7 @@ rewrite, as the ids that were sampled; an answer that names no line forces nothi
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,11 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from models import policy
 from models.policy import Completion, Decoding, complete
 from tasks.equations import every_equation_holds
-from tasks.progress import Log, silent, track
+from tasks.progress import Log, silent
 from tasks.prompts import decode, grm_parts, line_spans, locate_prompt, parse_located_line, rewrite_prompt
-from tasks.records import by_id, mean, read_table, table, write_table
+from tasks.records import mean, problems_of, read_table, table, write_table
 from tasks.rewrites import Acceptance, rewrite_row
+from tasks.work import ALONE, Span, Work
 
 LOCATE_TOKENS = 8
 
@@ -27,38 +29,52 @@ class RewriteOptions(BaseModel, extra="forbid", frozen=True):
     acceptance: Acceptance = Acceptance()
     max_new_tokens: int = Field(512, gt=0, description="length limit of a rewrite, in tokens")
     batch_size: int = Field(64, gt=0, description="rewrites made at once")
+    shard_size: int = Field(256, gt=0, description="wrong samples in a shard")
     device: str = "auto"
 
 
 def rewrite(
-    options: RewriteOptions, inputs: Mapping[str, Path], out: Path, *, seed: int = 0, log: Log = silent
+    options: RewriteOptions,
+    inputs: Mapping[str, Path],
+    out: Path,
+    *,
+    seed: int = 0,
+    log: Log = silent,
+    work: Work = ALONE,
 ) -> None:
     """inputs: reward_model (folder), samples, problems, teacher_rewrites, pairs. Writes rewrites.
 
     Logs the GRM's quality on pairs it was trained on, on pairs it never saw, and on wrong samples without a pair.
     Greedy decoding has no use for the seed.
     """
-    model, tokenizer = policy.load(inputs["reward_model"], policy.device(options.device))
-    problems = by_id(read_table("problems", inputs["problems"]), "problem_id")
-    wrong = read_table("samples", inputs["samples"]).filter(~pl.col("is_right"))
-    samples = list(wrong.iter_rows(named=True))
-    given = [(sample, problems[sample["problem_id"]]) for sample in samples]
-    located = locate(model, tokenizer, given, options.batch_size)
-    rewritten = rewrite_from(model, tokenizer, given, located, options)
-    rows = list(track(rewritten, "rewrite", len(samples), "samples"))
-    rows.sort(key=lambda row: str(row["sample_id"]))
-    frame = table("rewrites", rows)
+    make = partial(rewrite_shard, options, inputs)
+    frame = work.table("rewrites", len(wrong_samples(inputs)), options.shard_size, make, "rewrite", log)
     write_table(frame, "rewrites", out / "rewrites.parquet")
     log(
         {
             "wrong_samples": len(frame),
             "accepted": int(frame["reject_reason"].is_null().sum()),
-            "unparsable_locates": sum(line is None for line in located),
+            "unparsable_locates": int(frame["located_step"].is_null().sum()),
         }
     )
     teacher = read_table("rewrites", inputs["teacher_rewrites"])
     for group, numbers in quality(frame, teacher, pl.read_parquet(inputs["pairs"])):
         log({f"{name}/{group}": value for name, value in numbers.items()})
+
+
+def wrong_samples(inputs: Mapping[str, Path]) -> pl.DataFrame:
+    return read_table("samples", inputs["samples"]).filter(~pl.col("is_right")).sort("sample_id")
+
+
+def rewrite_shard(options: RewriteOptions, inputs: Mapping[str, Path], span: Span) -> pl.DataFrame:
+    """The GRM's rewrites of a span of the wrong samples."""
+    model, tokenizer = policy.shared(inputs["reward_model"], policy.device(options.device))
+    samples = wrong_samples(inputs)[span.first : span.end]
+    problems = problems_of(samples, inputs["problems"])
+    given = [(sample, problems[sample["problem_id"]]) for sample in samples.iter_rows(named=True)]
+    located = locate(model, tokenizer, given, options.batch_size)
+    rows = rewrite_from(model, tokenizer, given, located, options)
+    return table("rewrites", sorted(rows, key=lambda row: str(row["sample_id"])))
 
 
 Given = Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]
@@ -71,7 +87,7 @@ def locate(
     prompts = [locate_prompt(tokenizer, *grm_parts(problem, sample)) for sample, problem in given]
     located: list[int | None] = [None] * len(given)
     done = complete(model, prompts, tokenizer.eos_token_id, Decoding(LOCATE_TOKENS), batch_size=batch_size)
-    for answer in track(done, "locate", len(given), "samples"):
+    for answer in done:
         lines = len(line_spans(tokenizer, given[answer.row][0]["completion_ids"]))
         text = decode(tokenizer, answer.ids)
         located[answer.row] = parse_located_line(text, lines) if answer.ended else None

@@ -5,15 +5,17 @@ is kept; the same text for two problems is two samples.
 """
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import polars as pl
 from pydantic import BaseModel, Field
 
 from models import policy
-from tasks.progress import Log, silent, track
+from tasks.progress import Log, silent
 from tasks.records import derive_seed, mean, read_table, stable_id, table, write_table
 from tasks.solve import Solution, solve
+from tasks.work import ALONE, Span, Work
 
 
 class SampleOptions(BaseModel, extra="forbid", frozen=True):
@@ -23,27 +25,34 @@ class SampleOptions(BaseModel, extra="forbid", frozen=True):
     top_p: float = Field(0.95, gt=0, le=1)
     max_new_tokens: int = Field(512, gt=0, description="length limit of a completion, in tokens")
     batch_size: int = Field(64, gt=0, description="completions made at once")
+    shard_size: int = Field(128, gt=0, description="problems in a shard")
     device: str = Field("auto", description='"auto", "cpu", "cuda" or another torch device')
 
 
-def sample(options: SampleOptions, inputs: Mapping[str, Path], out: Path, *, seed: int, log: Log = silent) -> None:
+def sample(
+    options: SampleOptions, inputs: Mapping[str, Path], out: Path, *, seed: int, log: Log = silent, work: Work = ALONE
+) -> None:
     """inputs: policy (folder), problems (table). Writes samples."""
-    model, tokenizer = policy.load(inputs["policy"], policy.device(options.device))
-    problems = list(read_table("problems", inputs["problems"])[: options.problems].iter_rows(named=True))
-    repeated = [problem for problem in problems for _ in range(options.samples_per_problem)]
-    seeds = [
-        derive_seed(seed, problem["problem_id"], number)
-        for problem in problems
-        for number in range(options.samples_per_problem)
-    ]
-    decoding = policy.Decoding(options.max_new_tokens, options.temperature, options.top_p)
-    solutions = solve(model, tokenizer, repeated, decoding, options.batch_size, seeds)
-    made = sorted(track(solutions, "sample", len(repeated), "completions"), key=lambda solution: solution.row)
-    rows = [sample_row(repeated[solution.row]["problem_id"], solution) for solution in made]
-    frame = table("samples", rows)
+    problems = read_table("problems", inputs["problems"], ["problem_id"])[: options.problems]
+    make = partial(sample_shard, options, inputs, seed)
+    frame = work.table("samples", len(problems), options.shard_size, make, "sample", log)
     kept = frame.unique(["problem_id", "completion"], keep="first", maintain_order=True)
     write_table(kept, "samples", out / "samples.parquet")
     log(figures(frame, kept))
+
+
+def sample_shard(options: SampleOptions, inputs: Mapping[str, Path], seed: int, span: Span) -> pl.DataFrame:
+    """All completions of a span of problems."""
+    model, tokenizer = policy.shared(inputs["policy"], policy.device(options.device))
+    problems = list(read_table("problems", inputs["problems"])[span.first : span.end].iter_rows(named=True))
+    numbers = range(options.samples_per_problem)
+    repeated = [problem for problem in problems for _ in numbers]
+    seeds = [derive_seed(seed, problem["problem_id"], number) for problem in problems for number in numbers]
+    decoding = policy.Decoding(options.max_new_tokens, options.temperature, options.top_p)
+    made = sorted(
+        solve(model, tokenizer, repeated, decoding, options.batch_size, seeds), key=lambda solution: solution.row
+    )
+    return table("samples", [sample_row(repeated[solution.row]["problem_id"], solution) for solution in made])
 
 
 def sample_row(problem_id: str, solution: Solution) -> dict[str, object]:

@@ -4,6 +4,7 @@ The reference policy is the one that produced the samples. Log-probabilities are
 """
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -14,14 +15,16 @@ from models.batch import Example
 from models.logprobs import completion_logprobs
 from tasks import credit
 from tasks.credit.grm import Options as GrmOptions
-from tasks.progress import Log, silent, track
-from tasks.records import by_id, mean, read_table, table, write_table
+from tasks.progress import Log, silent
+from tasks.records import mean, problems_of, read_table, table, write_table
+from tasks.work import ALONE, Span, Work
 
 
 class ScoreOptions(BaseModel, extra="forbid", frozen=True):
     credit: str = Field("grm", description="the credit source, a file of tasks/credit")
     grm: GrmOptions = GrmOptions()
     batch_size: int = Field(16, gt=0, description="samples scored at once")
+    shard_size: int = Field(1024, gt=0, description="samples in a shard")
     device: str = "auto"
 
     def parts(self) -> list[str]:
@@ -29,19 +32,35 @@ class ScoreOptions(BaseModel, extra="forbid", frozen=True):
         return [f"tasks.credit.{self.credit}"]
 
 
-def score(options: ScoreOptions, inputs: Mapping[str, Path], out: Path, *, seed: int = 0, log: Log = silent) -> None:
+def score(
+    options: ScoreOptions,
+    inputs: Mapping[str, Path],
+    out: Path,
+    *,
+    seed: int = 0,
+    log: Log = silent,
+    work: Work = ALONE,
+) -> None:
     """inputs: reward_model, policy (folders), samples, problems. Writes token_rewards. Nothing here is random."""
+    is_right = read_table("samples", inputs["samples"], ["is_right"])["is_right"]
+    make = partial(score_shard, options, inputs)
+    scores = work.table("token_rewards", len(is_right), options.shard_size, make, "score", log)
+    write_table(scores, "token_rewards", out / "token_rewards.parquet")
+    log(figures(scores, is_right))
+
+
+def score_shard(options: ScoreOptions, inputs: Mapping[str, Path], span: Span) -> pl.DataFrame:
+    """The token rewards and reference log-probabilities of a span of samples."""
     at = policy.device(options.device)
-    problems = by_id(read_table("problems", inputs["problems"]), "problem_id")
-    frame = read_table("samples", inputs["samples"])
+    frame = read_table("samples", inputs["samples"])[span.first : span.end]
     samples = list(frame.iter_rows(named=True))
+    problems = problems_of(frame, inputs["problems"])
     source = credit.get(options.credit)
     credits = source.credit(getattr(options, options.credit), inputs, samples, problems, options.batch_size, at)
-    by_row = {done.row: done for done in track(credits, "score", len(samples), "samples")}
-    model, _ = policy.load(inputs["policy"], at)
+    by_row = {done.row: done for done in credits}
+    model, _ = policy.shared(inputs["policy"], at)
     examples = [Example(sample["prompt_ids"], sample["completion_ids"]) for sample in samples]
-    passes = completion_logprobs(model, examples, options.batch_size)
-    reference = dict(track(passes, "score: reference", len(samples), "samples"))
+    reference = dict(completion_logprobs(model, examples, options.batch_size))
     rows: list[dict[str, object]] = [
         {
             "sample_id": sample["sample_id"],
@@ -52,9 +71,7 @@ def score(options: ScoreOptions, inputs: Mapping[str, Path], out: Path, *, seed:
         }
         for row, sample in enumerate(samples)
     ]
-    scores = table("token_rewards", rows)
-    write_table(scores, "token_rewards", out / "token_rewards.parquet")
-    log(figures(scores, frame["is_right"]))
+    return table("token_rewards", rows)
 
 
 def figures(scores: pl.DataFrame, is_right: pl.Series) -> dict[str, float]:

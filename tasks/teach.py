@@ -5,6 +5,7 @@ Only rewrites that the verifier accepts are kept for training; the others stay i
 
 from collections import Counter
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,46 +16,68 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from tasks import teachers
 from tasks.equations import every_equation_holds
-from tasks.progress import Log, silent, track
+from tasks.progress import Log, silent
 from tasks.prompts import encode, without_eos
-from tasks.records import by_id, read_table, table, write_table
+from tasks.records import mean, problems_of, read_table, table, write_table
 from tasks.rewrites import Acceptance, first_changed_line, rewrite_row, spliced_ids
 from tasks.verify import verdict
+from tasks.work import ALONE, Span, Work
 
 
 class TeachOptions(BaseModel, extra="forbid", frozen=True):
     teacher: str = Field("scripted", description="a file of tasks/teachers")
     samples: int | None = Field(None, gt=0, description="rewrite at most N wrong samples, the first by sample id")
     acceptance: Acceptance = Acceptance(true_equations=True)
+    shard_size: int = Field(256, gt=0, description="wrong samples in a shard")
 
     def parts(self) -> list[str]:
         """The modules that these options name by key."""
         return [f"tasks.teachers.{self.teacher}"]
 
 
-def teach(options: TeachOptions, inputs: Mapping[str, Path], out: Path, *, seed: int = 0, log: Log = silent) -> None:
+def teach(
+    options: TeachOptions,
+    inputs: Mapping[str, Path],
+    out: Path,
+    *,
+    seed: int = 0,
+    log: Log = silent,
+    work: Work = ALONE,
+) -> None:
     """inputs: samples, problems, tokenizer (folder). Writes rewrites. The scripted teacher has no use for a seed."""
-    tokenizer = AutoTokenizer.from_pretrained(inputs["tokenizer"], local_files_only=True)
-    problems = by_id(read_table("problems", inputs["problems"]), "problem_id")
-    wrong = read_table("samples", inputs["samples"]).filter(~pl.col("is_right"))
-    # Ids are hashes, so the first by id are a fair draw that does not change when samples are added elsewhere.
-    wrong = wrong.sort("sample_id")[: options.samples]
-    rows = [
-        taught(tokenizer, sample, problems[sample["problem_id"]], options)
-        for sample in track(wrong.iter_rows(named=True), "teach", len(wrong), "samples")
-    ]
-    write_table(table("rewrites", rows), "rewrites", out / "rewrites.parquet")
-    accepted = [row for row in rows if row["reject_reason"] is None]
-    reasons = Counter(str(row["reject_reason"]) for row in rows if row["reject_reason"])
+    wrong = wrong_samples(options, inputs)
+    make = partial(teach_shard, options, inputs)
+    frame = work.table("rewrites", len(wrong), options.shard_size, make, "teach", log)
+    write_table(frame, "rewrites", out / "rewrites.parquet")
+    accepted = frame.filter(pl.col("reject_reason").is_null())
+    reasons = Counter(frame["reject_reason"].drop_nulls())
     log(
         {
-            "wrong_samples": len(rows),
+            "wrong_samples": len(frame),
             "accepted": len(accepted),
-            "accepted_share": len(accepted) / max(len(rows), 1),
-            "edit_fraction": sum(float(str(row["edit_fraction"])) for row in accepted) / max(len(accepted), 1),
+            "accepted_share": len(accepted) / max(len(frame), 1),
+            "edit_fraction": mean(accepted["edit_fraction"]),
             **{f"rejected/{reason}": count for reason, count in reasons.items()},
         }
     )
+
+
+def wrong_samples(options: TeachOptions, inputs: Mapping[str, Path]) -> pl.DataFrame:
+    """The samples to rewrite. Ids are hashes, so the first by id are a fair draw that does not change when samples
+    are added elsewhere."""
+    wrong = read_table("samples", inputs["samples"]).filter(~pl.col("is_right"))
+    return wrong.sort("sample_id")[: options.samples]
+
+
+def teach_shard(options: TeachOptions, inputs: Mapping[str, Path], span: Span) -> pl.DataFrame:
+    """The teacher's rewrites of a span of the wrong samples."""
+    tokenizer = AutoTokenizer.from_pretrained(inputs["tokenizer"], local_files_only=True)
+    samples = wrong_samples(options, inputs)[span.first : span.end]
+    problems = problems_of(samples, inputs["problems"])
+    rows = [
+        taught(tokenizer, sample, problems[sample["problem_id"]], options) for sample in samples.iter_rows(named=True)
+    ]
+    return table("rewrites", rows)
 
 
 def taught(

@@ -25,10 +25,11 @@ from models.objectives import Objective
 from models.objectives.policy_gradient import Normalisation, PolicyGradient, Surrogate
 from models.objectives.weighted_nll import WeightedNLL
 from tasks.errors import UserError
-from tasks.fit import batches, fit, shuffled_cycle
+from tasks.fit import History, batches, fit, shuffled_cycle
 from tasks.progress import Log, silent
 from tasks.records import by_id, derive_seed, read_table
 from tasks.warm_up import reference_example
+from tasks.work import ALONE, Work
 
 
 class TrainPolicyOptions(BaseModel, extra="forbid", frozen=True):
@@ -62,7 +63,13 @@ class TrainPolicyOptions(BaseModel, extra="forbid", frozen=True):
 
 
 def train_policy(
-    options: TrainPolicyOptions, inputs: Mapping[str, Path], out: Path, *, seed: int, log: Log = silent
+    options: TrainPolicyOptions,
+    inputs: Mapping[str, Path],
+    out: Path,
+    *,
+    seed: int,
+    log: Log = silent,
+    work: Work = ALONE,
 ) -> None:
     """inputs: policy (folder), problems; and samples, rewrites, edits, token_rewards where samples are learned from.
 
@@ -82,7 +89,7 @@ def train_policy(
     if options.learns_from_samples:
         objectives.append(PolicyGradient(options.clip, options.surrogate, options.normalisation, options.reward_weight))
     updates = options.updates or max(1, round(options.epochs * size / options.batch_size))
-    for _ in fit(model, steps, updates, objectives, options.optimisation, "train_policy", log):
+    for _ in fit(model, steps, updates, objectives, options.optimisation, "train_policy", History(log), work):
         pass
     policy.save(model, tokenizer, out / "model")
     log({"updates": updates})

@@ -20,10 +20,11 @@ from models.batch import Example
 from models.loop import Optimisation
 from models.objectives.weighted_nll import WeightedNLL
 from tasks.errors import UserError
-from tasks.fit import batches, fit, imitated
+from tasks.fit import History, batches, fit, imitated
 from tasks.progress import Log, silent
 from tasks.prompts import grm_parts, locate_completion, locate_prompt, rewrite_prompt
 from tasks.records import by_id, derive_seed, read_table
+from tasks.work import ALONE, Work
 
 
 class TrainRewardModelOptions(BaseModel, extra="forbid", frozen=True):
@@ -40,7 +41,13 @@ class TrainRewardModelOptions(BaseModel, extra="forbid", frozen=True):
 
 
 def train_reward_model(
-    options: TrainRewardModelOptions, inputs: Mapping[str, Path], out: Path, *, seed: int, log: Log = silent
+    options: TrainRewardModelOptions,
+    inputs: Mapping[str, Path],
+    out: Path,
+    *,
+    seed: int,
+    log: Log = silent,
+    work: Work = ALONE,
 ) -> None:
     """inputs: policy (folder; the GRM starts from its weights), samples, problems, rewrites.
 
@@ -64,7 +71,9 @@ def train_reward_model(
     ]
     updates = options.updates or max(1, round(options.epochs * len(examples) / options.batch_size))
     steps = batches(examples, options.batch_size, derive_seed(seed, "order"))
-    for _ in fit(model, steps, updates, [WeightedNLL()], options.optimisation, "train_reward_model", log):
+    for _ in fit(
+        model, steps, updates, [WeightedNLL()], options.optimisation, "train_reward_model", History(log), work
+    ):
         pass
     policy.save(model, tokenizer, out / "model")
     pairs.select("sample_id", "trained").write_parquet(out / "pairs.parquet")

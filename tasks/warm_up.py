@@ -10,6 +10,7 @@ look like a gain of its method.
 """
 
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,11 +23,12 @@ from models import policy, tiny
 from models.batch import Example
 from models.loop import Optimisation
 from models.objectives.weighted_nll import WeightedNLL
-from tasks.fit import batches, fit, imitated
+from tasks.fit import History, batches, fit, imitated
 from tasks.progress import Log, silent
-from tasks.prompts import question_text, solution_completion, solve_prompt
+from tasks.prompts import all_text, solution_completion, solve_prompt
 from tasks.records import derive_seed, read_table
 from tasks.solve import accuracy
+from tasks.work import ALONE, Work
 
 
 class Architecture(BaseModel, extra="forbid", frozen=True):
@@ -57,7 +59,9 @@ class WarmUpOptions(BaseModel, extra="forbid", frozen=True):
     device: str = "auto"
 
 
-def warm_up(options: WarmUpOptions, inputs: Mapping[str, Path], out: Path, *, seed: int, log: Log = silent) -> None:
+def warm_up(
+    options: WarmUpOptions, inputs: Mapping[str, Path], out: Path, *, seed: int, log: Log = silent, work: Work = ALONE
+) -> None:
     """inputs: train, development (problems tables). Writes model.
 
     Logs development_accuracy at each look, and band_reached (0 or 1) where a band is wanted.
@@ -65,31 +69,52 @@ def warm_up(options: WarmUpOptions, inputs: Mapping[str, Path], out: Path, *, se
     problems = list(read_table("problems", inputs["train"]).iter_rows(named=True))
     development = list(read_table("problems", inputs["development"]).head(options.check_problems).iter_rows(named=True))
     shape = options.architecture
-    texts = (question_text(row["question"], row["options"]) + row["solution"] for row in problems)
-    tokenizer = tiny.train_tokenizer(texts, shape.vocabulary)
+    tokenizer = tiny.train_tokenizer(map(all_text, problems), shape.vocabulary)
     model = tiny.new_llama(tokenizer, shape.layers, shape.width, shape.heads, shape.feed_forward, seed)
     model.to(policy.device(options.device))  # type: ignore[arg-type]
     examples = [reference_example(tokenizer, problem) for problem in problems]
     steps = batches(examples, options.batch_size, derive_seed(seed, "order"))
     decoding = policy.Decoding(options.max_new_tokens)
-    reached = 0.0
-    training = fit(model, steps, options.updates, [WeightedNLL()], options.optimisation, "warm_up", log)
+    history, looks = History(log), Looks(options.check_every)
     averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(options.averaging))
     average = cast(PreTrainedModel, averaged.module).eval()
-    look_at = options.check_every
-    for done in training:
+    for done in fit(
+        model,
+        steps,
+        options.updates,
+        [WeightedNLL()],
+        options.optimisation,
+        "warm_up",
+        history,
+        work,
+        [averaged, looks],
+    ):
         averaged.update_parameters(model)
-        if done < min(look_at, options.updates):
+        if done < min(looks.next, options.updates):
             continue
         reached = accuracy(average, tokenizer, development, decoding, options.batch_size_solving)
-        log({"development_accuracy": reached}, done)
-        look_at = done + until_next_look(options, reached)
+        history({"development_accuracy": reached}, done)
+        looks.reached, looks.next = reached, done + until_next_look(options, reached)
         if options.band and is_surely_above(options.band[0], reached, len(development)):
             break
     log({"updates": done, "parameters": sum(tensor.numel() for tensor in model.parameters())})
     if options.band:
-        log({"band_reached": float(options.band[0] <= reached <= options.band[1])})
+        log({"band_reached": float(options.band[0] <= looks.reached <= options.band[1])})
     policy.save(average, tokenizer, out / "model")
+
+
+@dataclass
+class Looks:
+    """After how many updates to look at development accuracy next, and what the last look saw."""
+
+    next: int
+    reached: float = 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.next, self.reached = state_dict["next"], state_dict["reached"]
 
 
 def until_next_look(options: WarmUpOptions, reached: float) -> int:

@@ -35,7 +35,7 @@ def credit(
     at: torch.device,
 ) -> Iterator[TokenCredit]:
     """inputs: reward_model (folder). samples: rows; problems: by id. Yields one TokenCredit a sample."""
-    model, tokenizer = policy.load(inputs["reward_model"], at)
+    model, tokenizer = policy.shared(inputs["reward_model"], at)
     examples = [
         Example(rewrite_prompt(tokenizer, *grm_parts(problems[sample["problem_id"]], sample)), sample["completion_ids"])
         for sample in samples

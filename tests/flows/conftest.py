@@ -45,7 +45,7 @@ from pathlib import Path
 from {package} import helper
 
 
-def {stage}(options, inputs, out, *, seed, log):
+def {stage}(options, inputs, out, *, seed, log, work):
     """It says that it ran."""
     with open(Path(__file__).parent / "ran", "a") as file:
         file.write("{stage}\\n")
@@ -68,10 +68,15 @@ class FakeRecipe(BaseModel, frozen=True):
     name: str = "fake"
 
 
+class FakeExecution(BaseModel, frozen=True):
+    checkpoint_every: int = 1
+
+
 class FakeConfig(BaseModel, frozen=True):
     preset: str = "toy"
     recipe: FakeRecipe = FakeRecipe()
     seed: int = 0
+    execution: FakeExecution = FakeExecution()
     prepare: PrepareOptions = PrepareOptions()
     spare: Nothing = Nothing()
     train_policy: TrainOptions = TrainOptions()
@@ -113,10 +118,11 @@ class Bench:
     def go(self, text: str = "abc", updates: int = 2, seed: int = 0, **control: Any) -> list[str]:
         """Run the method and return the stages that were computed, in order."""
         from flows.control import Control
-        from flows.pipeline import directly, pipeline
+        from flows.execution import Direct
+        from flows.pipeline import pipeline
 
         config = self.config_of(text, updates, seed)
-        with pipeline(method, config, Control(**control), self.package, directly) as run:
+        with pipeline(method, config, Control(**control), self.package, Direct()) as run:
             method(run, config)
         self.outcome = run.outcome
         return self.ran()

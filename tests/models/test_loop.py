@@ -20,7 +20,7 @@ OBJECTIVES = [WeightedNLL(), PolicyGradient()]
 def one_update(model, examples, micro_batch_tokens):
     model = copy.deepcopy(model)
     options = Optimisation(learning_rate=1e-3, warm_up_fraction=0, micro_batch_tokens=micro_batch_tokens)
-    (report,) = train(model, [examples], 1, OBJECTIVES, options)
+    ((_, report),) = train(model, [examples], 1, OBJECTIVES, options)
     return report, torch.cat([parameter.flatten() for parameter in model.parameters()]).detach()
 
 

@@ -1,0 +1,106 @@
+"""How an unfinished stage keeps what it has done: shards of a table, and checkpoints of a training run.
+
+A stage that goes through many rows is cut into shards. Each becomes a small table in the working folder, written
+under another name and then renamed, so a kill loses only the shards in progress, and the next start goes on with
+those that are missing. A stage gives `Work.table` a function from a span of rows to their part of the table:
+
+    samples = work.table("samples", 4000, 128, partial(sample_shard, options, inputs, seed), "sample", log)
+
+What a shard holds depends on its span alone, so the table does not depend on how often the work was interrupted,
+nor on how many threads, processes or machines shared it.
+"""
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import polars as pl
+
+from models import policy
+from models.checkpoints import Checkpoints
+from tasks.progress import Log, counting
+from tasks.records import read_table, table, write_table
+
+
+class Span(NamedTuple):
+    """Rows first, first + 1, …, end − 1."""
+
+    first: int
+    end: int
+
+
+def spans(rows: int, size: int) -> list[Span]:
+    """`rows` rows in spans of `size`, the last one shorter: spans(5, 2) is (0, 2), (2, 4), (4, 5)."""
+    return [Span(first, min(first + size, rows)) for first in range(0, rows, size)]
+
+
+class Each(Protocol):
+    """Who computes the shards: calls `make` with every span, and yields the spans as they are done."""
+
+    def __call__(self, make: Callable[[Span], Span], spans: Sequence[Span]) -> Iterator[Span]: ...
+
+
+def in_turn(make: Callable[[Span], Span], spans: Sequence[Span]) -> Iterator[Span]:
+    """One shard after the other, here."""
+    return map(make, spans)
+
+
+@dataclass(frozen=True)
+class Work:
+    """A stage's working folder (None: nothing is kept, as in a notebook), and who computes its shards.
+
+    checkpoint_every: updates between two checkpoints of a training run.
+    """
+
+    folder: Path | None = None
+    each: Each = in_turn
+    checkpoint_every: int = 100
+
+    def table(
+        self, name: str, rows: int, size: int, make: Callable[[Span], pl.DataFrame], label: str, log: Log
+    ) -> pl.DataFrame:
+        """Table `name` from the parts that `make` makes of spans of `size` rows, in the order of rows.
+
+        Logs shards, and shards_resumed: how many of them were there already.
+        """
+        with self._place() as folder:
+            wanted = spans(rows, size)
+            missing = [span for span in wanted if not part(folder, name, span).is_file()]
+            log({"shards": len(wanted), "shards_resumed": len(wanted) - len(missing)})
+            with counting(label, rows) as counter:
+                counter.skip(rows - sum(span.end - span.first for span in missing))
+                for span in self.each(partial(commit_shard, make, folder, name), missing):
+                    counter.advance(span.end - span.first)
+            policy.shared.cache_clear()
+            return pl.concat([table(name, []), *(read_table(name, part(folder, name, span)) for span in wanted)])
+
+    @contextmanager
+    def _place(self) -> Iterator[Path]:
+        if self.folder is None:
+            with tempfile.TemporaryDirectory() as folder:
+                yield Path(folder)
+        else:
+            yield self.folder
+
+    @property
+    def checkpoints(self) -> Checkpoints | None:
+        """The checkpoints of the stage's training run."""
+        return Checkpoints(self.folder, self.checkpoint_every) if self.folder else None
+
+
+ALONE = Work()
+
+
+def commit_shard(make: Callable[[Span], pl.DataFrame], folder: Path, name: str, span: Span) -> Span:
+    """Make one shard and rename it into place, in whichever process this runs."""
+    write_table(make(span), name, part(folder, name, span))
+    return span
+
+
+def part(folder: Path, name: str, span: Span) -> Path:
+    """Where a shard of table `name` lies."""
+    return folder / f"{name}-{span.first:08d}-{span.end:08d}.parquet"
