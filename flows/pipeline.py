@@ -119,7 +119,7 @@ class Pipeline:
         say(f"{call.label} …")
         every = self.config.execution.checkpoint_every
         shards = self.engine.shards
-        run = compute(self.store, call, key, self.parent, self.package, is_forced, shards, every)
+        run = compute(self.store, call, key, self.code[call.label], self.parent, self.package, is_forced, shards, every)
         return Done(call.label, run, False)
 
     def _found(self, call: Call, key: str) -> StageRun | None:
@@ -133,13 +133,20 @@ class Pipeline:
             if problems:
                 raise UserError(f"--only {only} needs {call.label}, but {problems[0]}: {self._remake(call)}")
             command = f"{self._command()} --until {call.label}"
-            raise UserError(f"--only {only} needs {call.label}, which is not in the store: run `{command}` first")
+            other = self.store.from_other_code(call.label, call.settings, self.code[call.label])
+            where = (
+                f"which only other code has left in the store (run {other})" if other else "which is not in the store"
+            )
+            raise UserError(f"--only {only} needs {call.label}, {where}: run `{command}` first")
         return found
 
     def _taken(self, call: Call) -> StageRun:
         """A stage of the run that --from-run names, as it is."""
         run_id = self.rules.taken[call.label]
         try:
+            if self.parent and self.store.code_of(run_id) != self.code[call.label]:
+                advice = f"`--force {call.label}` makes it again"
+                say(f"{call.label}: taken as it is, though its code has changed since run {run_id[:8]}: {advice}")
             return self.store.stage_run(run_id)
         except DamagedError as error:
             raise UserError(f"{call.label}: {error} in run {run_id}: {self._remake(call)}") from error

@@ -43,11 +43,19 @@ def say(line: str) -> None:
 
 
 def compute(
-    store: Store, call: Call, key: str, parent: str | None, package: str, is_forced: bool, each: Each, every: int
+    store: Store,
+    call: Call,
+    key: str,
+    code: str,
+    parent: str | None,
+    package: str,
+    is_forced: bool,
+    each: Each,
+    every: int,
 ) -> StageRun:
     """Run a stage in a run of its own below `parent` and commit what it wrote. `each` computes its shards; its
     checkpoints are `every` updates apart."""
-    run = store.start(call.label, stage_tags(call, key), parent)
+    run = store.start(call.label, stage_tags(call, key, code), parent)
     run_id = run.info.run_id
     log = MetricLog(store.client, run_id)
     started = time.monotonic()
@@ -81,13 +89,14 @@ def call_function(store: Store, call: Call, out: Path, package: str, log: Metric
     function(call.options, inputs, out, seed=call.seed, log=log, work=work)
 
 
-def stage_tags(call: Call, key: str) -> dict[str, str]:
+def stage_tags(call: Call, key: str, code: str) -> dict[str, str]:
     """What a stage's run says of itself: its key, Prefect's ids, and the run that each input came from."""
     return {
         "rlmec.kind": "stage",
         "rlmec.stage": call.stage,
         "rlmec.key": key,
         "rlmec.settings": call.settings,
+        "rlmec.code": code,
         "prefect.flow_run_id": flow_run.id or "",
         "prefect.task_run_id": task_run.id or "",
         **{f"rlmec.input.{name}": source_of(output) for name, output in call.inputs.items()},

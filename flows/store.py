@@ -156,6 +156,18 @@ class Store:
                 problems.append(f"{error} in run {run.info.run_id}")
         return None, problems
 
+    def code_of(self, run_id: str) -> str:
+        """The digest of the code that computed a stage's run."""
+        return self.client.get_run(run_id).data.tags.get("rlmec.code", "")
+
+    def from_other_code(self, label: str, settings: str, code: str) -> str | None:
+        """The id of a finished run of a stage with these options and this seed that other code computed, or None."""
+        where = f"tags.`rlmec.settings` = '{settings}' and attributes.status = 'FINISHED'"
+        for run in self.search(where):
+            if run.info.run_name == label and run.data.tags.get("rlmec.code") != code:
+                return run.info.run_id
+        return None
+
     def stage_run(self, run_id: str) -> StageRun:
         """A finished run's outputs after their check; DamagedError names a file that is not whole."""
         run = self.client.get_run(run_id)

@@ -4,6 +4,7 @@ A completion is sampled by inverse transform: each row draws its own stream of u
 seed, so what a row becomes does not depend on which other rows shared its batch.
 """
 
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -58,10 +59,19 @@ def load(folder: str | Path, on: torch.device | None = None) -> tuple[PreTrained
     return model.eval(), tokenizer
 
 
-@lru_cache(maxsize=2)
+kept = lru_cache(maxsize=2)(load)
+loading = threading.Lock()  # transformers cannot load two models at once in one process
+
+
 def shared(folder: Path, on: torch.device) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """As `load`, but once for all who only read: kept until `shared.cache_clear()`. Never train what it returns."""
-    return load(folder, on)
+    """As `load`, but once for all threads that only read: kept until `forget_shared`. Never train what it returns."""
+    with loading:
+        return kept(folder, on)
+
+
+def forget_shared() -> None:
+    """Let the models go that `shared` keeps."""
+    kept.cache_clear()
 
 
 def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:

@@ -75,7 +75,7 @@ class Work:
                 counter.skip(rows - sum(span.end - span.first for span in missing))
                 for span in self.each(partial(commit_shard, make, folder, name), missing):
                     counter.advance(span.end - span.first)
-            policy.shared.cache_clear()
+            policy.forget_shared()
             return pl.concat([table(name, []), *(read_table(name, part(folder, name, span)) for span in wanted)])
 
     @contextmanager

@@ -91,12 +91,24 @@ def test_from_run_takes_earlier_stages_although_their_code_has_changed(bench):
     assert bench.go(only="train_policy", from_run=run_id) == ["train_policy"]
 
 
-def test_from_run_without_a_difference_takes_all_of_it(bench):
+def test_from_run_without_a_difference_takes_all_of_it(bench, capsys):
     bench.go()
     name = open_store().client.get_run(bench.outcome.run_id).info.run_name
     (bench.code / "helper.py").write_text("VALUE = 2\n")
     bench.forget_code()
+    capsys.readouterr()
     assert bench.go(from_run=name) == []
+    said = capsys.readouterr().err
+    assert "train_policy: taken as it is, though its code has changed since run" in said
+    assert "`--force train_policy` makes it again" in said
+
+
+def test_only_on_what_other_code_left_in_the_store_says_so(bench):
+    bench.go()
+    (bench.code / "helper.py").write_text("VALUE = 2\n")
+    bench.forget_code()
+    with pytest.raises(UserError, match="only other code has left in the store .run .*--until prepare"):
+        bench.go(only="spare")
 
 
 def test_an_unknown_run_or_stage_is_named_with_the_nearest(bench):

@@ -13,13 +13,14 @@ from models.logprobs import completion_logprobs
 from models.loop import Optimisation
 from tasks.errors import UserError
 from tasks.evaluate import EvaluateOptions, evaluate
+from tasks.lessons import Lessons, Weights
 from tasks.prompts import encode, solution_completion, solve_prompt
 from tasks.records import read_table, stable_id, table, write_table
 from tasks.rewrite import RewriteOptions, forced_start, rewrite
 from tasks.sample import SampleOptions, sample
 from tasks.score import ScoreOptions, score
 from tasks.teach import TeachOptions, teach
-from tasks.train_policy import TrainPolicyOptions, sample_examples, train_policy
+from tasks.train_policy import TrainPolicyOptions, train_policy
 from tasks.train_reward_model import TrainRewardModelOptions, train_reward_model
 from tasks.warm_up import Architecture, WarmUpOptions, is_surely_above, until_next_look, warm_up
 
@@ -35,6 +36,7 @@ PROBLEMS = [
     }
     for start, more in [(12, 5), (3, 4), (20, 7), (8, 9)]
 ]
+WEIGHTS = Weights(edited=1.0, kept=0.5)
 FAST = Optimisation(learning_rate=1e-3)
 
 
@@ -131,12 +133,12 @@ def test_a_wrong_sample_without_an_accepted_rewrite_keeps_its_rewards_and_imitat
         "rewrites": empty,
         "edits": edits,
     }
-    right, wrong = sample_examples(TrainPolicyOptions(), inputs)
-    assert (len(right), len(wrong)) == (2, 4)
-    for (example,) in wrong:
+    lessons = Lessons(inputs, WEIGHTS)
+    assert (len(lessons.right), len(lessons.wrong), lessons.rewritten) == (2, 4, 0)
+    for (example,) in map(lessons.examples, lessons.wrong):
         assert example.weights is None
         assert any(reward < 0 for reward in example.rewards)
-    for (example,) in right:
+    for (example,) in map(lessons.examples, lessons.right):
         assert set(example.weights) == {0.5}
         assert all(reward >= 0 for reward in example.rewards)
 
@@ -149,8 +151,8 @@ def test_an_accepted_rewrite_is_imitated_with_one_on_edits_and_one_half_elsewher
     align(AlignOptions(), {"samples": run.paths["samples"], "rewrites": run.paths["teacher_rewrites"]}, edits)
     inputs = {"samples": run.paths["samples"], "token_rewards": run.paths["token_rewards"],
               "rewrites": run.paths["teacher_rewrites"], "edits": edits / "edits.parquet"}  # fmt: skip
-    _, wrong = sample_examples(TrainPolicyOptions(), inputs)
-    sampled, rewritten = wrong[0]
+    lessons = Lessons(inputs, WEIGHTS)
+    sampled, rewritten = lessons.examples(lessons.wrong[0])
     edited = [
         tokenizer.decode([token])
         for token, w in zip(rewritten.completion_ids, rewritten.weights, strict=True)
@@ -165,10 +167,12 @@ def test_an_accepted_rewrite_is_imitated_with_one_on_edits_and_one_half_elsewher
 def test_a_sample_without_scores_is_named(run):
     empty = run.root / "no_scores.parquet"
     write_table(table("token_rewards", []), "token_rewards", empty)
+    edits = run.root / "no_edits.parquet"
+    write_table(table("edits", []), "edits", edits)
     inputs = {"samples": run.paths["samples"], "token_rewards": empty,
-              "rewrites": run.paths["teacher_rewrites"], "edits": run.paths["teacher_rewrites"]}  # fmt: skip
-    with pytest.raises(UserError, match="edits should be|no token rewards"):
-        sample_examples(TrainPolicyOptions(), inputs)
+              "rewrites": run.paths["teacher_rewrites"], "edits": edits}  # fmt: skip
+    with pytest.raises(UserError, match="has no token rewards; rerun stage score"):
+        Lessons(inputs, WEIGHTS)
 
 
 def test_the_reward_model_says_so_when_no_rewrite_was_accepted(run, tmp_path):

@@ -9,8 +9,14 @@ from models.batch import Example
 from tasks.fit import batches, shuffled_cycle
 from tasks.train_policy import TrainPolicyOptions, mixed_batches
 
-RIGHT = [[Example([1], [10 + number])] for number in range(6)]
-WRONG = [[Example([2], [20 + number]), Example([2], [30 + number])] for number in range(4)]
+RIGHT, WRONG = list(range(6)), list(range(6, 10))
+
+
+def brings(row):
+    """A right sample brings itself, [10 + row]; a wrong one [14 + row], also its rewrite, [24 + row]."""
+    if row in RIGHT:
+        return [Example([1], [10 + row])]
+    return [Example([2], [14 + row]), Example([2], [24 + row])]
 
 
 def is_wrong(example):
@@ -19,7 +25,7 @@ def is_wrong(example):
 
 def test_a_batch_has_the_wanted_share_of_wrong_samples_and_their_rewrites():
     options = TrainPolicyOptions(batch_size=10, wrong_share=0.4)
-    for batch in islice(mixed_batches(RIGHT, WRONG, options, seed=0), 5):
+    for batch in islice(mixed_batches(RIGHT, WRONG, brings, options, seed=0), 5):
         wrong = [example.completion_ids[0] for example in batch if is_wrong(example)]
         rewrites = [example.completion_ids[0] for example in batch if example.completion_ids[0] >= 30]
         assert len(wrong) == 4  # 0.4 · 10
@@ -29,14 +35,14 @@ def test_a_batch_has_the_wanted_share_of_wrong_samples_and_their_rewrites():
 
 def test_without_a_wanted_share_every_sample_comes_once_a_pass():
     options = TrainPolicyOptions(batch_size=5, wrong_share=None)
-    two = list(islice(mixed_batches(RIGHT, WRONG, options, seed=0), 2))
+    two = list(islice(mixed_batches(RIGHT, WRONG, brings, options, seed=0), 2))
     samples = [example.completion_ids[0] for batch in two for example in batch if example.completion_ids[0] < 30]
     assert sorted(samples) == [10, 11, 12, 13, 14, 15, 20, 21, 22, 23]
 
 
 def test_a_share_of_wrong_samples_needs_both_kinds():
     options = TrainPolicyOptions(batch_size=3, wrong_share=0.4)
-    (batch,) = islice(mixed_batches(RIGHT, [], options, seed=0), 1)
+    (batch,) = islice(mixed_batches(RIGHT, [], brings, options, seed=0), 1)
     assert len(batch) == 3
 
 
@@ -47,7 +53,7 @@ def test_the_order_depends_on_the_seed_alone():
 
 
 def test_batches_go_on_over_the_end_of_a_pass():
-    sizes = [len(batch) for batch in islice(batches([row for rows in RIGHT for row in rows], 4, seed=0), 5)]
+    sizes = [len(batch) for batch in islice(batches(RIGHT, 4, seed=0), 5)]
     assert sizes == [4, 4, 4, 4, 4]
 
 
