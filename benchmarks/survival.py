@@ -177,6 +177,7 @@ def disk(scratch: Path, times: int, seed: int) -> Iterator[str]:
         said.append(run.communicate()[1])
         code, last = run.returncode, "".join(said).strip().splitlines()[-1]
         assert code == 1, f"exit code {code}: {last}"
+        assert "is full: make room" in last, last
         filler.unlink()
         check_same(expected, home.finish())
         check_clean(home)

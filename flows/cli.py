@@ -7,12 +7,15 @@ Everything heavy is imported inside the commands, so that `rlmec --help` and `rl
 import argparse
 import json
 import shlex
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Sequence
 
-from flows.home import quieten
+from flows.home import home, quieten
 from tasks.errors import UserError
+
+FULL_BYTES = 1 << 20  # a disk with less room than this is what made a command fail
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -140,6 +143,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         where = " ".join(getattr(error, "__notes__", []))
         what = f"{type(error).__name__}: {' '.join(str(error).split())}"
         say(f"rlmec: {where or arguments.command} failed: {what}")
+        if shutil.disk_usage(home()).free < FULL_BYTES:
+            say(f"rlmec: the disk that holds {home()} is full: make room, and the same command goes on from there")
         return 1
 
 
