@@ -1,7 +1,8 @@
 """Ratios of speed, each of two things measured in turn in one run:
 
     python benchmarks/speed.py                       alignment and scoring (about a minute)
-    python benchmarks/speed.py --orchestration tiny  the flow against the ten plain functions (twice a whole run)
+    python benchmarks/speed.py --orchestration tiny  the flow, its shards and checkpoints against the ten plain
+                                                     functions, without any of them (twice a whole run)
 
 Timings depend on the machine and on what else runs there; the ratios much less.
 """
@@ -12,6 +13,7 @@ import os
 import platform
 import random
 import statistics
+import sys
 import tempfile
 import time
 from collections import deque
@@ -116,7 +118,8 @@ def scoring(batch_size: int = 16, count: int = 256) -> None:
 
 
 class Plainly:
-    """Runs the method's stages as plain functions in a folder: no Prefect, no MLflow, no keys."""
+    """Runs the method's stages as plain functions in a folder, each in one piece: no Prefect, no MLflow, no keys, no
+    shards, no checkpoints."""
 
     def __init__(self, root: Path, seed: int) -> None:
         self.root, self.seed = root, seed
@@ -124,6 +127,8 @@ class Plainly:
     def __call__(self, stage, options, *, label=None, seeded=True, **inputs):
         out = self.root / (label or stage)
         out.mkdir(parents=True)
+        if hasattr(options, "shard_size"):
+            options = options.model_copy(update={"shard_size": sys.maxsize})
         function = getattr(importlib.import_module(f"tasks.{stage}"), stage)
         function(options, {name: path for name, path in inputs.items() if path}, out, seed=self.seed)
         return {path.name.split(".")[0]: path for path in out.iterdir()}

@@ -21,6 +21,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -108,26 +109,33 @@ def repeated(home: Home, whole: Counter[str]) -> tuple[int, int]:
     return sum(more.values()) - updates, updates
 
 
-def kills(scratch: Path, times: int, seed: int) -> Iterator[str]:
-    """SIGKILL at moments uniform over a run."""
-    whole = Home(scratch / "whole")
-    expected, length, work = results(whole.finish()), whole.seconds, whole.work()
-    interval = checkpoint_every()
-    yield f"an uninterrupted run takes {length:.1f} s: {sum(work.values())} shards and updates"
-    draw = random.Random(seed)
-    for number in range(1, times + 1):
-        moment = draw.uniform(0, length)
-        home = Home(scratch / f"kill{number}")
-        run = home.start()
-        time.sleep(moment)
-        run.kill()
-        run.communicate()
-        check_same(expected, home.finish())
-        check_clean(home)
-        shards, updates = repeated(home, work)
-        assert shards <= 1, f"{shards} shards were made twice"
-        assert updates <= interval, f"{updates} updates were made twice, checkpoints are {interval} apart"
-        yield f"killed after {moment:.1f} s: the same; repeated {shards} shards and {updates} updates"
+def kills(scratch: Path, times: int, jobs: int, seed: int) -> Iterator[str]:
+    """SIGKILL at moments uniform over a run, `jobs` trials at a time."""
+    homes = [Home(scratch / f"whole{number}") for number in range(jobs)]
+    with ThreadPoolExecutor(jobs) as pool:
+        expected, *others = [results(summary) for summary in pool.map(Home.finish, homes)]
+        assert all(other == expected for other in others), "two uninterrupted runs differ"
+        length, work, interval = max(home.seconds for home in homes), homes[0].work(), checkpoint_every()
+        yield f"an uninterrupted run takes {length:.1f} s: {sum(work.values())} shards and updates"
+        draw = random.Random(seed)
+        moments = [draw.uniform(0, length) for _ in range(times)]
+        trials = [Home(scratch / f"kill{number}") for number in range(times)]
+        repeats = pool.map(lambda home, moment: killed(home, moment, expected, work), trials, moments)
+        for moment, (shards, updates) in zip(moments, repeats, strict=True):
+            assert shards <= 1, f"killed after {moment:.1f} s: {shards} shards were made twice"
+            assert updates <= interval, f"killed after {moment:.1f} s: {updates} updates were made twice"
+            yield f"killed after {moment:.1f} s: the same; repeated {shards} shards and {updates} updates"
+
+
+def killed(home: Home, moment: float, expected: dict[str, Any], work: Counter[str]) -> tuple[int, int]:
+    """Kill a run, make another to the end, check that it left all as it should be; return what was repeated."""
+    run = home.start()
+    time.sleep(moment)
+    run.kill()
+    run.communicate()
+    check_same(expected, home.finish())
+    check_clean(home)
+    return repeated(home, work)
 
 
 def checkpoint_every() -> int:
@@ -136,7 +144,7 @@ def checkpoint_every() -> int:
     return load_config(PRESET).execution.checkpoint_every
 
 
-def signals(scratch: Path, times: int, seed: int) -> Iterator[str]:
+def signals(scratch: Path, times: int, jobs: int, seed: int) -> Iterator[str]:
     """Ctrl-C and SIGTERM: a tidy end."""
     whole = Home(scratch / "whole")
     expected = results(whole.finish())
@@ -158,7 +166,7 @@ def signals(scratch: Path, times: int, seed: int) -> Iterator[str]:
             yield f"{kind.name} after {moment:.1f} s: code {code} in {took:.1f} s, nothing left, then the same"
 
 
-def disk(scratch: Path, times: int, seed: int) -> Iterator[str]:
+def disk(scratch: Path, times: int, jobs: int, seed: int) -> Iterator[str]:
     """A disk that fills up in the middle of stage `sample`."""
     expected = results(Home(scratch / "whole").finish())
     place = scratch / "disk"
@@ -196,7 +204,7 @@ def fill(path: Path) -> None:
             pass
 
 
-def server(scratch: Path, times: int, seed: int) -> Iterator[str]:
+def server(scratch: Path, times: int, jobs: int, seed: int) -> Iterator[str]:
     """An MLflow server that is gone for 20 seconds in the middle of a run."""
     expected = results(Home(scratch / "whole").finish())
     from flows.server import free_port
@@ -248,7 +256,7 @@ def wait_for_port(port: int) -> None:
     raise AssertionError(f"nothing listens on port {port}")
 
 
-def two(scratch: Path, times: int, seed: int) -> Iterator[str]:
+def two(scratch: Path, times: int, jobs: int, seed: int) -> Iterator[str]:
     """Two pipelines started at once on one store."""
     expected = results(Home(scratch / "whole").finish())
     home = Home(scratch / "home")
@@ -286,11 +294,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("trial", choices=list(TRIALS))
     parser.add_argument("--times", type=int, default=1, help="how many interruptions, for kills and signals")
+    parser.add_argument("--jobs", type=int, default=1, help="trials at a time, for kills")
     parser.add_argument("--seed", type=int, default=0, help="draws the moments")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
         try:
-            for line in TRIALS[options.trial](Path(scratch).resolve(), options.times, options.seed):
+            for line in TRIALS[options.trial](Path(scratch).resolve(), options.times, options.jobs, options.seed):
                 print(line, flush=True)
         except AssertionError as error:
             print(f"FAILED: {error}")

@@ -14,7 +14,7 @@ def trial(*words):
 
 
 def test_five_kills_change_no_digest_and_no_accuracy_and_repeat_one_shard_or_interval_at_most():
-    first, *kills = trial("kills", "--times", "5", "--seed", "1")
+    first, *kills = trial("kills", "--times", "5", "--jobs", "2", "--seed", "1")
     assert "an uninterrupted run takes" in first
     assert len(kills) == 5
     assert all("the same; repeated" in line for line in kills)
