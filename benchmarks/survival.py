@@ -276,7 +276,7 @@ def counted(path: str, arguments: list[str]) -> int:
     file = os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY)
 
     def counted_shard(*given: Any) -> Any:
-        os.write(file, f"shard of {given[-2]} in {given[-3].name[:8]}, rows {given[-1].first}\n".encode())
+        os.write(file, f"shard of {given[2]} in {given[1].name[:8]}, rows {given[-1].first}\n".encode())
         return make(*given)
 
     def counted_backward(*given: Any) -> Any:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import polars as pl
+import torch
 
 from models import policy
 from models.checkpoints import Checkpoints
@@ -73,7 +74,7 @@ class Work:
             log({"shards": len(wanted), "shards_resumed": len(wanted) - len(missing)})
             with counting(label, rows) as counter:
                 counter.skip(rows - sum(span.end - span.first for span in missing))
-                for span in self.each(partial(commit_shard, make, folder, name), missing):
+                for span in self.each(partial(commit_shard, make, folder, name, torch.get_num_threads()), missing):
                     counter.advance(span.end - span.first)
             policy.forget_shared()
             return pl.concat([table(name, []), *(read_table(name, part(folder, name, span)) for span in wanted)])
@@ -95,8 +96,12 @@ class Work:
 ALONE = Work()
 
 
-def commit_shard(make: Callable[[Span], pl.DataFrame], folder: Path, name: str, span: Span) -> Span:
-    """Make one shard and rename it into place, in whichever process this runs."""
+def commit_shard(make: Callable[[Span], pl.DataFrame], folder: Path, name: str, threads: int, span: Span) -> Span:
+    """Make one shard and rename it into place, in whichever process this runs.
+
+    threads: torch's, as in the process that asks: they decide how long sums are split, and so their last bits.
+    """
+    torch.set_num_threads(threads)
     write_table(make(span), name, part(folder, name, span))
     return span
 
