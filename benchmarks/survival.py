@@ -111,7 +111,9 @@ def repeated(home: Home, whole: Counter[str]) -> tuple[int, int]:
 
 def kills(scratch: Path, times: int, jobs: int, seed: int) -> Iterator[str]:
     """SIGKILL at moments uniform over a run, `jobs` trials at a time."""
-    homes = [Home(scratch / f"whole{number}") for number in range(jobs)]
+    # Threads that wait for a core spin, so jobs that share cores would take several times as long.
+    threads = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // jobs))}
+    homes = [Home(scratch / f"whole{number}", **threads) for number in range(jobs)]
     with ThreadPoolExecutor(jobs) as pool:
         expected, *others = [results(summary) for summary in pool.map(Home.finish, homes)]
         assert all(other == expected for other in others), "two uninterrupted runs differ"
@@ -119,7 +121,7 @@ def kills(scratch: Path, times: int, jobs: int, seed: int) -> Iterator[str]:
         yield f"an uninterrupted run takes {length:.1f} s: {sum(work.values())} shards and updates"
         draw = random.Random(seed)
         moments = [draw.uniform(0, length) for _ in range(times)]
-        trials = [Home(scratch / f"kill{number}") for number in range(times)]
+        trials = [Home(scratch / f"kill{number}", **threads) for number in range(times)]
         repeats = pool.map(lambda home, moment: killed(home, moment, expected, work), trials, moments)
         for moment, (shards, updates) in zip(moments, repeats, strict=True):
             assert shards <= 1, f"killed after {moment:.1f} s: {shards} shards were made twice"
