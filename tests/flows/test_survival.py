@@ -18,7 +18,3 @@ def test_five_kills_change_no_digest_and_no_accuracy_and_repeat_one_shard_or_int
     assert "an uninterrupted run takes" in first
     assert len(kills) == 5
     assert all("the same; repeated" in line for line in kills)
-
-
-def test_two_pipelines_at_once_on_one_store_end_the_same():
-    assert trial("two") == ["two at once: both the same"]
