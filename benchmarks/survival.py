@@ -65,8 +65,8 @@ class Home:
 
     def running(self) -> list[str]:
         """The names of MLflow runs that are marked RUNNING."""
-        program = "from flows.store import open_store as o; print(*[r.info.run_name for r in o().search(WHERE)])"
-        program = program.replace("WHERE", "\"attributes.status = 'RUNNING'\"")
+        where = "attributes.status = 'RUNNING'"
+        program = f"from flows.store import open_store as o; print(*[r.info.run_name for r in o().search({where!r})])"
         done = subprocess.run(
             [sys.executable, "-c", program], env=self.environment, capture_output=True, text=True, check=True
         )
@@ -213,14 +213,14 @@ def server(scratch: Path, times: int, jobs: int, seed: int) -> Iterator[str]:
 
     port = free_port()
     home = Home(scratch / "home", MLFLOW_TRACKING_URI=f"http://127.0.0.1:{port}")
-    with mlflow_server(scratch, port):
+    with remote_store(scratch, port):
         run = home.start()
         for line in run.stderr or ():
             if line.startswith("sample"):
                 break
     gone = time.monotonic()
     time.sleep(SERVER_GONE_SECONDS)
-    with mlflow_server(scratch, port):
+    with remote_store(scratch, port):
         away = time.monotonic() - gone
         check_same(expected, home.finish(run))
         check_clean(home)
@@ -228,34 +228,18 @@ def server(scratch: Path, times: int, jobs: int, seed: int) -> Iterator[str]:
 
 
 @contextmanager
-def mlflow_server(scratch: Path, port: int) -> Iterator[None]:
+def remote_store(scratch: Path, port: int) -> Iterator[None]:
     """An MLflow server with a store of its own, until the end of the block."""
-    (scratch / "server").mkdir(exist_ok=True)
-    command = [
-        sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
-        "--backend-store-uri", f"sqlite:///{scratch}/server/mlflow.db",
-        "--artifacts-destination", str(scratch / "server/artifacts"),
-    ]  # fmt: skip
-    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    with (scratch / "server.log").open("ab") as log:
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
-    try:
-        wait_for_port(port)
+    from flows.ui import is_taken, mlflow_server
+
+    folder = scratch / "server"
+    folder.mkdir(exist_ok=True)
+    uri, artifacts = f"sqlite:///{folder}/mlflow.db", ["--artifacts-destination", str(folder / "artifacts")]
+    with (scratch / "server.log").open("ab") as said, mlflow_server(port, uri, artifacts, said) as process:
+        while not is_taken(port):
+            assert process.poll() is None, "the MLflow server did not start"
+            time.sleep(0.2)
         yield
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-def wait_for_port(port: int) -> None:
-    import socket
-
-    for _ in range(600):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.2)
-    raise AssertionError(f"nothing listens on port {port}")
 
 
 def two(scratch: Path, times: int, jobs: int, seed: int) -> Iterator[str]:

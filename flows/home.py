@@ -3,8 +3,11 @@
 `quieten` must run before Prefect and MLflow are imported: both read the environment only then.
 """
 
+import fcntl
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 QUIET = {
@@ -34,6 +37,14 @@ def home() -> Path:
 def work(*parts: str) -> Path:
     """A path below RLMEC_HOME/work, where unfinished stages live."""
     return home().joinpath("work", *parts)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a lock on a file: one process at a time; a killed process holds nothing."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def quieten() -> None:

@@ -10,7 +10,7 @@ that must be computed, so that a pipeline that is all in the store never starts 
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,6 +29,7 @@ from flows.registry import register_policy
 from flows.stage import Done, compute, say
 from flows.store import Store, open_store
 from tasks.errors import UserError
+from tasks.work import Work
 
 Method = Callable[[Any, Any], None]
 
@@ -98,6 +99,7 @@ class Pipeline:
     def announce(self, done: Done) -> None:
         """Link a finished stage to the parent run and say so."""
         assert self.parent is not None
+        say_remarks(done.label, done.remarks)
         self.store.tag(self.parent, {f"rlmec.stage.{done.label}": done.run.run_id})
         how = f"reused from run {done.run.run_id[:8]}, " if done.reused else ""
         say(f"{done.label}: {how}{done.run.seconds:.1f} s")
@@ -105,29 +107,27 @@ class Pipeline:
     def _finish(self, call: Call) -> Done:
         """Take, find or compute one stage."""
         if call.label in self.rules.taken:
-            return Done(call.label, self._taken(call), True)
+            return self._taken(call)
         inputs = {name: output.digest for name, output in call.inputs.items()}
         seed = call.seed if call.seeded else None
         key = stage_key(call.stage, self.code[call.label], call.options, seed, inputs)
         is_forced = call.label in self.rules.forced
+        remarks: tuple[str, ...] = ()
         if not is_forced and call.label not in self.rules.only:
-            found = self._found(call, key)
+            found, remarks = self._found(call, key)
             if found:
-                return Done(call.label, found, True)
+                return Done(call.label, found, True, remarks)
         if self.parent is None:
             raise MustComputeError(call.label)
+        say_remarks(call.label, remarks)
         say(f"{call.label} …")
-        every = self.config.execution.checkpoint_every
-        shards = self.engine.shards
-        run = compute(self.store, call, key, self.code[call.label], self.parent, self.package, is_forced, shards, every)
+        how = Work(each=self.engine.shards, checkpoint_every=self.config.execution.checkpoint_every)
+        run = compute(self.store, call, key, self.code[call.label], self.parent, self.package, is_forced, how)
         return Done(call.label, run, False)
 
-    def _found(self, call: Call, key: str) -> StageRun | None:
-        """The finished stage with this key; under --only it must be there."""
+    def _found(self, call: Call, key: str) -> tuple[StageRun | None, tuple[str, ...]]:
+        """The finished stage with this key, and which were passed over; under --only it must be there."""
         found, problems = self.store.find(key)
-        if self.parent:
-            for problem in problems:
-                say(f"{call.label}: not reused, {problem}")
         if found is None and self.rules.only:
             only = self.control.only
             if problems:
@@ -138,18 +138,18 @@ class Pipeline:
                 f"which only other code has left in the store (run {other})" if other else "which is not in the store"
             )
             raise UserError(f"--only {only} needs {call.label}, {where}: run `{command}` first")
-        return found
+        return found, tuple(f"not reused, {problem}" for problem in problems)
 
-    def _taken(self, call: Call) -> StageRun:
+    def _taken(self, call: Call) -> Done:
         """A stage of the run that --from-run names, as it is."""
         run_id = self.rules.taken[call.label]
         try:
-            if self.parent and self.store.code_of(run_id) != self.code[call.label]:
-                advice = f"`--force {call.label}` makes it again"
-                say(f"{call.label}: taken as it is, though its code has changed since run {run_id[:8]}: {advice}")
-            return self.store.stage_run(run_id)
+            run = self.store.stage_run(run_id)
         except DamagedError as error:
             raise UserError(f"{call.label}: {error} in run {run_id}: {self._remake(call)}") from error
+        remark = f"taken as it is, though its code has changed: `--force {call.label}` makes it again"
+        has_changed = self.store.code_of(run_id) != self.code[call.label]
+        return Done(call.label, run, True, (remark,) if has_changed else ())
 
     def _remake(self, call: Call) -> str:
         return f"`{self._command()} --force {call.label} --until {call.label}` makes it again"
@@ -157,6 +157,12 @@ class Pipeline:
     def _command(self) -> str:
         from_run = f" --from-run {self.control.from_run}" if self.control.from_run else ""
         return f"{self.control.command}{from_run}"
+
+
+def say_remarks(label: str, remarks: Sequence[str]) -> None:
+    """Tell the user what was noticed about a stage."""
+    for remark in remarks:
+        say(f"{label}: {remark}")
 
 
 def downloaded(name: str) -> Path:

@@ -14,9 +14,10 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 
-from flows.home import home
+from flows.home import home, locked
 
 HOST = "127.0.0.1"
 START_SECONDS, STOP_SECONDS, DRAIN_SECONDS = 180.0, 3.0, 2.0
@@ -32,10 +33,21 @@ def prefect_server() -> Iterator[None]:
     if PREFECT_API_URL.value():
         yield
         return
-    port = free_port()
-    log_path = home() / "prefect" / "server.log"
-    log_path.parent.mkdir(parents=True, exist_ok=True)
-    with log_path.open("wb") as log:
+    folder = home() / "prefect"
+    folder.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as running:
+        with locked(folder / ".lock"):  # two servers that made the database at once would both fail
+            port = free_port()
+            server = running.enter_context(started(port, folder / "server.log"))
+            wait_until_up(server, port)
+        with temporary_settings({PREFECT_API_URL: f"http://{HOST}:{port}/api"}):
+            yield
+
+
+@contextmanager
+def started(port: int, log_path: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """A server process, stopped at the end after Prefect has sent it what it holds."""
+    with log_path.open("ab") as log:
         server = subprocess.Popen(
             [sys.executable, "-m", "flows.server", str(port)],
             env={**os.environ, **SHORT_LIVED, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
@@ -45,9 +57,7 @@ def prefect_server() -> Iterator[None]:
             start_new_session=True,
         )
     try:
-        wait_until_up(server, port)
-        with temporary_settings({PREFECT_API_URL: f"http://{HOST}:{port}/api"}):
-            yield
+        yield server
     finally:
         drain()
         stop(server)
@@ -99,7 +109,8 @@ def free_port() -> int:
 
 def end_with_parent() -> None:
     """End this process when its standard input closes."""
-    sys.stdin.buffer.read()
+    while os.read(0, 1):  # not sys.stdin: a thread that waits on it makes Python abort where the server fails
+        pass
     os._exit(0)
 
 

@@ -13,7 +13,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from prefect.runtime import flow_run, task_run
@@ -25,16 +25,17 @@ from flows.home import work
 from flows.metrics import MetricLog
 from flows.store import Store, one_line
 from tasks.errors import UserError
-from tasks.work import Each, Work
+from tasks.work import Work
 
 
 @dataclass(frozen=True)
 class Done:
-    """A stage of this pipeline that is finished, and whether it was before."""
+    """A stage of this pipeline that is finished, and whether it was before; `remarks` are for the user to read."""
 
     label: str
     run: StageRun
     reused: bool
+    remarks: tuple[str, ...] = ()
 
 
 def say(line: str) -> None:
@@ -50,11 +51,10 @@ def compute(
     parent: str | None,
     package: str,
     is_forced: bool,
-    each: Each,
-    every: int,
+    how: Work,
 ) -> StageRun:
-    """Run a stage in a run of its own below `parent` and commit what it wrote. `each` computes its shards; its
-    checkpoints are `every` updates apart."""
+    """Run a stage in a run of its own below `parent` and commit what it wrote. `how` says who computes its shards
+    and how far its checkpoints are apart; the folder for them is made here."""
     run = store.start(call.label, stage_tags(call, key, code), parent)
     run_id = run.info.run_id
     log = MetricLog(store.client, run_id)
@@ -66,7 +66,7 @@ def compute(
             out = folder / "out"
             shutil.rmtree(out, ignore_errors=True)
             out.mkdir()
-            call_function(store, call, out, package, log, Work(folder, each, every))
+            call_function(store, call, out, package, log, replace(how, folder=folder))
             log.flush()
             return store.commit(run, out, time.monotonic() - started)
     except Exception as error:

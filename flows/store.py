@@ -7,12 +7,10 @@ goes through a client and explicit run ids; MLflow's fluent active run is thread
     found, problems = store.find(key)
 """
 
-import fcntl
 import json
 import os
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -28,7 +26,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from flows import artifacts
 from flows.artifacts import Output, StageRun
 from flows.digests import DamagedError, stage_digest
-from flows.home import home
+from flows.home import home, locked
 from flows.metrics import log_params
 from tasks.errors import UserError
 
@@ -229,14 +227,6 @@ def user() -> str:
 def one_line(error: BaseException) -> str:
     """An exception's text as one line."""
     return " ".join(str(error).split())[:300] or type(error).__name__
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold a lock on a file: one process at a time; a killed process holds nothing."""
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def use_as_default(store: Store) -> None:

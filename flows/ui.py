@@ -8,9 +8,13 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO
 
 from flows.store import open_store
 from tasks.errors import UserError
@@ -27,46 +31,44 @@ def serve(port: int) -> int:
         return 0
     if is_taken(port):
         raise UserError(f"port {port} on {HOST} is taken: choose another with --port")
-    command = [
-        sys.executable,
-        "-m",
-        "mlflow",
-        "server",
-        "--host",
-        HOST,
-        "--port",
-        str(port),
-        "--workers",
-        "1",
-    ]
-    command += ["--backend-store-uri", store.uri]
-    command += ["--default-artifact-root", (store.folder / "artifacts").as_uri()]
+    artifacts = ["--default-artifact-root", (store.folder / "artifacts").as_uri()]
+    with tempfile.TemporaryFile() as said, mlflow_server(port, store.uri, artifacts, said) as server:
+        try:
+            return watch(server, port, said)
+        except KeyboardInterrupt:
+            return 0
+
+
+@contextmanager
+def mlflow_server(port: int, uri: str, artifacts: list[str], said: IO[bytes]) -> Iterator["subprocess.Popen[bytes]"]:
+    """An MLflow server process with one worker on the store at `uri`, stopped at the end of the block. What it says
+    goes to the file `said`: a pipe that nobody reads would fill up and stop it."""
+    command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", uri, *artifacts]
     environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     environment.pop("MLFLOW_TRACKING_URI", None)
     # A session of its own: Ctrl-C reaches this process alone, which then stops the server's whole group.
     with subprocess.Popen(
-        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=said, start_new_session=True
     ) as server:
         try:
-            return watch(server, port)
-        except KeyboardInterrupt:
-            return 0
+            yield server
         finally:
             stop(server)
 
 
-def watch(server: "subprocess.Popen[bytes]", port: int) -> int:
-    """Say when the server answers, and wait until it ends."""
+def watch(server: "subprocess.Popen[bytes]", port: int, said: IO[bytes]) -> int:
+    """Say when the server answers, wait until it ends, and show the end of what it said."""
     url = f"http://{HOST}:{port}"
     print(f"Starting MLflow on {url} …", file=sys.stderr, flush=True)
     is_announced = False
-    assert server.stderr is not None
     while server.poll() is None:
         if not is_announced and answers(url):
             print(f"MLflow is on {url} (Ctrl-C ends it)", file=sys.stderr, flush=True)
             is_announced = True
         time.sleep(0.3)
-    print(server.stderr.read().decode(errors="replace")[-2000:], file=sys.stderr)
+    said.seek(0)
+    print(said.read().decode(errors="replace")[-2000:], file=sys.stderr)
     return 1
 
 

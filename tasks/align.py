@@ -10,6 +10,7 @@ default `b` counts as edited; a deletion at the very end marks nothing.
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -17,7 +18,7 @@ import polars as pl
 from pydantic import BaseModel, Field
 from rapidfuzz.distance import Levenshtein
 
-from tasks.progress import Log, counting, silent
+from tasks.progress import Log, silent, track
 from tasks.records import mean, read_table, table, write_table
 from tasks.work import ALONE, Work
 
@@ -85,15 +86,13 @@ def align(
         .select("sample_id", "rewrite_ids")
         .join(samples, on="sample_id", how="left", validate="1:1", maintain_order="left")
     )
+    rows = (
+        edits_row(sample_id, sample_ids, rewrite_ids, options.mark_after_delete)
+        for sample_id, rewrite_ids, sample_ids in track(pairs.iter_rows(), "align", len(pairs), "pairs")
+    )
     edits = table("edits", [])
-    with counting("align", len(pairs), "pairs") as counter:
-        for part in pairs.iter_slices(PAIRS_AT_ONCE):
-            rows = [
-                edits_row(sample_id, sample_ids, rewrite_ids, options.mark_after_delete)
-                for sample_id, rewrite_ids, sample_ids in part.iter_rows()
-            ]
-            edits.extend(table("edits", rows))
-            counter.advance(len(part))
+    while part := list(islice(rows, PAIRS_AT_ONCE)):
+        edits.extend(table("edits", part))
     write_table(edits, "edits", out / "edits.parquet")
     kinds = edits["kinds"].explode().drop_nulls()
     log(

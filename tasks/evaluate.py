@@ -52,7 +52,7 @@ def evaluate(
 def evaluate_shard(options: EvaluateOptions, inputs: Mapping[str, Path], span: Span) -> pl.DataFrame:
     """The predictions for a span of problems."""
     model, tokenizer = policy.shared(inputs["policy"], policy.device(options.device))
-    problems = list(read_table("problems", inputs["problems"])[span.first : span.end].iter_rows(named=True))
+    problems = list(read_table("problems", inputs["problems"], rows=span).iter_rows(named=True))
     solutions = solve(model, tokenizer, problems, policy.Decoding(options.max_new_tokens), options.batch_size)
     rows: list[dict[str, object]] = [
         {

@@ -98,11 +98,15 @@ def write_table(frame: pl.DataFrame, name: str, path: Path) -> None:
     os.replace(partial, path)
 
 
-def read_table(name: str, path: Path, columns: list[str] | None = None) -> pl.DataFrame:
-    """Read table `name`, or some of its columns; a UserError names the file and the column that is missing or of
-    another type."""
+def read_table(
+    name: str, path: Path, columns: list[str] | None = None, rows: tuple[int, int] | None = None
+) -> pl.DataFrame:
+    """Read table `name`, some of its columns, or rows first … end − 1; a UserError names the file and the column
+    that is missing or of another type."""
+    first, end = rows or (0, None)
     try:
-        frame = pl.read_parquet(path, columns=columns)
+        chosen = pl.scan_parquet(path).select(columns or pl.all())
+        frame = chosen.slice(first, None if end is None else end - first).collect()
     except (FileNotFoundError, pl.exceptions.ComputeError, pl.exceptions.ColumnNotFoundError) as error:
         raise UserError(f"{path}: cannot be read as a table of {name} ({error})") from error
     for column in columns or SCHEMAS[name]:
@@ -126,6 +130,12 @@ def problems_of(samples: pl.DataFrame, problems: Path) -> dict[str, dict[str, An
     """The problems of some samples, by problem_id, from the whole table of problems."""
     wanted = samples.select(pl.col("problem_id").unique())
     return by_id(read_table("problems", problems).join(wanted, on="problem_id", how="semi"), "problem_id")
+
+
+def wrong_samples(samples: Path) -> pl.DataFrame:
+    """The wrong ones of the samples table, by sample id. Ids are hashes, so the first of them are a fair draw that
+    does not change when samples are added elsewhere."""
+    return read_table("samples", samples).filter(~pl.col("is_right")).sort("sample_id")
 
 
 def mean(values: pl.Series) -> float:

@@ -21,7 +21,7 @@ from models.policy import Completion, Decoding, complete
 from tasks.equations import every_equation_holds
 from tasks.progress import Log, silent
 from tasks.prompts import decode, grm_parts, line_spans, locate_prompt, parse_located_line, rewrite_prompt
-from tasks.records import mean, problems_of, read_table, table, write_table
+from tasks.records import mean, problems_of, read_table, table, write_table, wrong_samples
 from tasks.rewrites import Acceptance, rewrite_row
 from tasks.work import ALONE, Span, Work
 
@@ -52,7 +52,8 @@ def rewrite(
     Greedy decoding has no use for the seed.
     """
     make = partial(rewrite_shard, options, inputs)
-    frame = work.table("rewrites", len(wrong_samples(inputs)), options.shard_size, make, "rewrite", log)
+    wrong = wrong_samples(inputs["samples"])
+    frame = work.table("rewrites", len(wrong), options.shard_size, make, "rewrite", log)
     write_table(frame, "rewrites", out / "rewrites.parquet")
     log(
         {
@@ -66,14 +67,10 @@ def rewrite(
         log({f"{name}/{group}": value for name, value in numbers.items()})
 
 
-def wrong_samples(inputs: Mapping[str, Path]) -> pl.DataFrame:
-    return read_table("samples", inputs["samples"]).filter(~pl.col("is_right")).sort("sample_id")
-
-
 def rewrite_shard(options: RewriteOptions, inputs: Mapping[str, Path], span: Span) -> pl.DataFrame:
     """The GRM's rewrites of a span of the wrong samples."""
     model, tokenizer = policy.shared(inputs["reward_model"], policy.device(options.device))
-    samples = wrong_samples(inputs)[span.first : span.end]
+    samples = wrong_samples(inputs["samples"])[span.first : span.end]
     problems = problems_of(samples, inputs["problems"])
     given = [(sample, problems[sample["problem_id"]]) for sample in samples.iter_rows(named=True)]
     located = locate(model, tokenizer, given, options.batch_size)

@@ -44,7 +44,7 @@ def sample(
 def sample_shard(options: SampleOptions, inputs: Mapping[str, Path], seed: int, span: Span) -> pl.DataFrame:
     """All completions of a span of problems."""
     model, tokenizer = policy.shared(inputs["policy"], policy.device(options.device))
-    problems = list(read_table("problems", inputs["problems"])[span.first : span.end].iter_rows(named=True))
+    problems = list(read_table("problems", inputs["problems"], rows=span).iter_rows(named=True))
     numbers = range(options.samples_per_problem)
     repeated = [problem for problem in problems for _ in numbers]
     seeds = [derive_seed(seed, problem["problem_id"], number) for problem in problems for number in numbers]

@@ -52,7 +52,7 @@ def score(
 def score_shard(options: ScoreOptions, inputs: Mapping[str, Path], span: Span) -> pl.DataFrame:
     """The token rewards and reference log-probabilities of a span of samples."""
     at = policy.device(options.device)
-    frame = read_table("samples", inputs["samples"])[span.first : span.end]
+    frame = read_table("samples", inputs["samples"], rows=span)
     samples = list(frame.iter_rows(named=True))
     problems = problems_of(frame, inputs["problems"])
     source = credit.get(options.credit)

@@ -18,7 +18,7 @@ from tasks import teachers
 from tasks.equations import every_equation_holds
 from tasks.progress import Log, silent
 from tasks.prompts import encode, without_eos
-from tasks.records import mean, problems_of, read_table, table, write_table
+from tasks.records import mean, problems_of, table, write_table, wrong_samples
 from tasks.rewrites import Acceptance, first_changed_line, rewrite_row, spliced_ids
 from tasks.verify import verdict
 from tasks.work import ALONE, Span, Work
@@ -45,7 +45,7 @@ def teach(
     work: Work = ALONE,
 ) -> None:
     """inputs: samples, problems, tokenizer (folder). Writes rewrites. The scripted teacher has no use for a seed."""
-    wrong = wrong_samples(options, inputs)
+    wrong = wrong_samples(inputs["samples"])[: options.samples]
     make = partial(teach_shard, options, inputs)
     frame = work.table("rewrites", len(wrong), options.shard_size, make, "teach", log)
     write_table(frame, "rewrites", out / "rewrites.parquet")
@@ -62,17 +62,10 @@ def teach(
     )
 
 
-def wrong_samples(options: TeachOptions, inputs: Mapping[str, Path]) -> pl.DataFrame:
-    """The samples to rewrite. Ids are hashes, so the first by id are a fair draw that does not change when samples
-    are added elsewhere."""
-    wrong = read_table("samples", inputs["samples"]).filter(~pl.col("is_right"))
-    return wrong.sort("sample_id")[: options.samples]
-
-
 def teach_shard(options: TeachOptions, inputs: Mapping[str, Path], span: Span) -> pl.DataFrame:
     """The teacher's rewrites of a span of the wrong samples."""
     tokenizer = AutoTokenizer.from_pretrained(inputs["tokenizer"], local_files_only=True)
-    samples = wrong_samples(options, inputs)[span.first : span.end]
+    samples = wrong_samples(inputs["samples"])[span.first : span.end]
     problems = problems_of(samples, inputs["problems"])
     rows = [
         taught(tokenizer, sample, problems[sample["problem_id"]], options) for sample in samples.iter_rows(named=True)

@@ -92,15 +92,19 @@ def test_from_run_takes_earlier_stages_although_their_code_has_changed(bench):
 
 
 def test_from_run_without_a_difference_takes_all_of_it(bench, capsys):
+    from flows.control import Control
+    from flows.pipeline import reused
+
     bench.go()
     name = open_store().client.get_run(bench.outcome.run_id).info.run_name
     (bench.code / "helper.py").write_text("VALUE = 2\n")
     bench.forget_code()
+    remark = "train_policy: taken as it is, though its code has changed: `--force train_policy` makes it again"
     capsys.readouterr()
     assert bench.go(from_run=name) == []
-    said = capsys.readouterr().err
-    assert "train_policy: taken as it is, though its code has changed since run" in said
-    assert "`--force train_policy` makes it again" in said
+    assert remark in capsys.readouterr().err
+    assert reused(bench.method, bench.config_of(), Control(from_run=name), bench.package)
+    assert remark in capsys.readouterr().err
 
 
 def test_only_on_what_other_code_left_in_the_store_says_so(bench):

@@ -1,0 +1,46 @@
+"""Prefect's short-lived server: two may be wanted at once, and neither outlives who asked for it."""
+
+import os
+import subprocess
+import sys
+
+import psutil
+
+PROGRAM = """
+from flows.home import quieten
+quieten()
+from flows.server import prefect_server
+with prefect_server():
+    print("up", flush=True)
+    input()
+"""
+
+
+def start(folder):
+    environment = {**os.environ, "RLMEC_HOME": str(folder)}
+    environment.pop("PREFECT_HOME", None)
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+
+
+def working_on(folder):
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("RLMEC_HOME") == str(folder):
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def test_two_servers_start_at_once_in_a_new_folder_and_leave_no_process(tmp_path):
+    users = [start(tmp_path), start(tmp_path)]
+    assert [user.stdout.readline() for user in users] == ["up\n", "up\n"]
+    users[0].communicate("done\n")
+    assert users[0].returncode == 0
+    users[1].kill()  # its server learns of that from its standard input
+    users[1].communicate()
+    _, alive = psutil.wait_procs(working_on(tmp_path), timeout=10)
+    assert alive == []
