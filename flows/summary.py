@@ -7,20 +7,13 @@ from typing import TYPE_CHECKING, Any
 from mlflow.entities import Metric
 
 from flows.metrics import metric_name
+from tasks.intervals import wilson
 
 if TYPE_CHECKING:
     from flows.stage import Done
     from flows.store import Store
 
 SIDES = {"evaluate-before": "before", "evaluate-after": "after"}
-
-
-def wilson(right: int, total: int) -> tuple[float, float]:
-    """The 95 % Wilson score interval of a share: 8 of 10 → (0.490, 0.943)."""
-    from scipy.stats import binomtest  # slow to import, and needed only here
-
-    interval = binomtest(right, total).proportion_ci(confidence_level=0.95, method="wilson")
-    return float(interval.low), float(interval.high)
 
 
 def share(right: int, total: int) -> dict[str, float]:

@@ -9,15 +9,19 @@ another name and then renamed, so there is never half of one. Weights are safete
 with torch's `weights_only`, which runs no code.
 """
 
+from __future__ import annotations
+
 import os
 import random
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
-from accelerate import Accelerator
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 PREFIX = "updates-"
 

@@ -4,13 +4,18 @@ Reference log-probabilities in bf16 make the ratio of two equal policies stray f
 always taken in fp32 (docs: DESIGN fault 8 of the authors' release).
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel
 
 from models.batch import Batch, Example, collate
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 def token_logprobs(model: PreTrainedModel, batch: Batch) -> Tensor:

@@ -7,21 +7,25 @@ own, counted over the whole optimiser step (all micro-batches, all processes) be
         print(done, report["loss"])
 """
 
+from __future__ import annotations
+
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor
-from transformers import PreTrainedModel, get_constant_schedule_with_warmup, get_cosine_schedule_with_warmup
 
 from models.batch import Batch, Example, collate, micro_batches
 from models.checkpoints import Checkpoints, Stateful
 from models.logprobs import token_logprobs
 from models.objectives import Objective
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+    from transformers import PreTrainedModel
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,8 @@ def train(
     With `checkpoints` the run goes on after the newest one, and makes more; `also` is what else they hold. Each
     is made after the caller saw its update.
     """
+    from accelerate import Accelerator
+
     accelerator = Accelerator()
     model.train()
     optimiser = torch.optim.AdamW(
@@ -104,6 +110,8 @@ def scheduler(
     optimiser: torch.optim.Optimizer, optimisation: Optimisation, total: int
 ) -> torch.optim.lr_scheduler.LRScheduler:
     """The learning rate rises over the first updates, then falls along a cosine or stays."""
+    from transformers import get_constant_schedule_with_warmup, get_cosine_schedule_with_warmup
+
     rising = round(optimisation.warm_up_fraction * total)
     if optimisation.schedule == "constant":
         return get_constant_schedule_with_warmup(optimiser, rising)

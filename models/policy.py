@@ -2,23 +2,25 @@
 
 A completion is sampled by inverse transform: each row draws its own stream of uniform numbers from its own
 seed, so what a row becomes does not depend on which other rows shared its batch.
+
+transformers takes seconds to import, so here and elsewhere functions that need it import it: a run that is all in
+the store needs none of it.
 """
+
+from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from transformers import (
-    AutoModelForCausalLM,
-    AutoTokenizer,
-    DynamicCache,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,8 @@ def load(folder: str | Path, on: torch.device | None = None) -> tuple[PreTrained
 
     Raises OSError where the folder holds no safetensors weights: pickled weights are never loaded.
     """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     model = AutoModelForCausalLM.from_pretrained(
         folder, dtype=torch.float32, use_safetensors=True, local_files_only=True
@@ -123,6 +127,8 @@ def decode(
 
     uniforms: (B, max_new_tokens) for sampling, None for greedy decoding.
     """
+    from transformers import DynamicCache
+
     at = model.device
     ids, mask = left_padded(prompts, at)
     positions = (mask.cumsum(1) - 1).clamp(min=0)

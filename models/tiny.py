@@ -4,11 +4,16 @@ The tokenizer is a byte-level BPE in which every digit is a token of its own, si
 column arithmetic only on single digits. It loses nothing: decoding gives back the text.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import torch
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+if TYPE_CHECKING:
+    from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 EOS, PAD = "<eos>", "<pad>"
 # Words and signs carry the space before them; digits and line breaks stand alone.
@@ -17,6 +22,8 @@ PIECES = Regex(r" ?\p{L}+|\p{N}|\n| ?[^\s\p{L}\p{N}]|\s")
 
 def train_tokenizer(texts: Iterable[str], vocabulary: int) -> PreTrainedTokenizerFast:
     """A byte-level BPE of at most `vocabulary` tokens, learned from `texts`, with <eos> and <pad>."""
+    from transformers import PreTrainedTokenizerFast
+
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -39,6 +46,8 @@ def new_llama(
     tokenizer: PreTrainedTokenizerFast, layers: int, width: int, heads: int, feed_forward: int, seed: int
 ) -> LlamaForCausalLM:
     """A Llama with random weights that depend on `seed` alone; embeddings are tied."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
     config = LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=width,

@@ -1,12 +1,12 @@
 """What the three training stages share: endless shuffled draws of examples, and a training run that shows its
 progress, logs its numbers and goes on from its last checkpoint."""
 
+from __future__ import annotations
+
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any, TypeVar
-
-from transformers import PreTrainedModel
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from models.batch import Example
 from models.checkpoints import Stateful
@@ -14,6 +14,9 @@ from models.loop import Optimisation, train
 from models.objectives import Objective
 from tasks.progress import Log, counting
 from tasks.work import Work
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 T = TypeVar("T")
 

@@ -4,10 +4,13 @@ A sample enters a prompt as the ids that were sampled; nothing is decoded and to
 a line break and a completion starts at a line's beginning, so the two meet between tokens.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from __future__ import annotations
 
-from transformers import PreTrainedTokenizerBase
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 # What stands before each part of a prompt.
 SOLUTION, REFERENCE, STUDENT = "Solution:\n", "Reference solution:\n", "Student solution:\n"

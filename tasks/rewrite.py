@@ -7,14 +7,15 @@ A line located too late forces the mistake itself, so a rewrite that is rejected
 nothing forced. (On `tiny` one locate in eleven was too late, and of those rewrites 10 % were right.)
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 from pydantic import BaseModel, Field
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from models import policy
 from models.policy import Completion, Decoding, complete
@@ -24,6 +25,9 @@ from tasks.prompts import decode, grm_parts, line_spans, locate_prompt, parse_lo
 from tasks.records import mean, problems_of, read_table, table, write_table, wrong_samples
 from tasks.rewrites import Acceptance, rewrite_row
 from tasks.work import ALONE, Span, Work
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 LOCATE_TOKENS = 8
 

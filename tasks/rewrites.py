@@ -5,17 +5,21 @@ The teacher's rewrites (stage `teach`) and the GRM's (stage `rewrite`) pass the 
     the final answer is right; every equation holds, if asked for; at most the given share of tokens is edited
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from difflib import SequenceMatcher
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, Field
 from rapidfuzz.distance import Levenshtein
-from transformers import PreTrainedTokenizerBase
 
 from tasks.equations import every_equation_holds
 from tasks.prompts import decode, encode, line_spans
 from tasks.verify import verdict
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 class Acceptance(BaseModel, extra="forbid", frozen=True):

@@ -1,15 +1,18 @@
 """A policy solves problems: prompts, completions and verdicts. Sampling, evaluation and the warm-up's stopping
 rule all come through here, so they all use the same prompt and the same verifier."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from typing import TYPE_CHECKING, Any
 
 from models.policy import Decoding, complete
 from tasks.prompts import decode, solve_prompt
 from tasks.verify import verdict
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True)

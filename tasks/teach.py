@@ -3,16 +3,17 @@
 Only rewrites that the verifier accepts are kept for training; the others stay in the table with their reason.
 """
 
+from __future__ import annotations
+
 from collections import Counter
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 from pydantic import BaseModel, Field
 from rapidfuzz.distance import Levenshtein
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from tasks import teachers
 from tasks.equations import every_equation_holds
@@ -22,6 +23,9 @@ from tasks.records import mean, problems_of, table, write_table, wrong_samples
 from tasks.rewrites import Acceptance, first_changed_line, rewrite_row, spliced_ids
 from tasks.verify import verdict
 from tasks.work import ALONE, Span, Work
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 class TeachOptions(BaseModel, extra="forbid", frozen=True):
@@ -64,6 +68,8 @@ def teach(
 
 def teach_shard(options: TeachOptions, inputs: Mapping[str, Path], span: Span) -> pl.DataFrame:
     """The teacher's rewrites of a span of the wrong samples."""
+    from transformers import AutoTokenizer
+
     tokenizer = AutoTokenizer.from_pretrained(inputs["tokenizer"], local_files_only=True)
     samples = wrong_samples(inputs["samples"])[span.first : span.end]
     problems = problems_of(samples, inputs["problems"])

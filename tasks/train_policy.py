@@ -4,13 +4,14 @@ Under recipe rlmec a batch holds samples, each with what `tasks/lessons.py` says
 (recipe sft) no sample is needed: reference solutions are imitated with weight 1.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, Field, model_validator
-from transformers import PreTrainedTokenizerBase
 
 from models import policy
 from models.batch import Example
@@ -24,6 +25,9 @@ from tasks.progress import Log, silent
 from tasks.records import derive_seed, read_table
 from tasks.warm_up import reference_example
 from tasks.work import ALONE, Work
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 class TrainPolicyOptions(BaseModel, extra="forbid", frozen=True):
@@ -45,7 +49,7 @@ class TrainPolicyOptions(BaseModel, extra="forbid", frozen=True):
     device: str = "auto"
 
     @model_validator(mode="after")
-    def learns_something(self) -> "TrainPolicyOptions":
+    def learns_something(self) -> TrainPolicyOptions:
         if self.imitate == "none" and self.reward_weight == 0:
             raise ValueError('imitate = "none" with reward_weight = 0 leaves nothing to learn from')
         return self

@@ -8,12 +8,14 @@ Some problems are held out, with all their pairs, so that the GRM's quality on p
 from its quality on those it did.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import polars as pl
 from pydantic import BaseModel, Field
-from transformers import PreTrainedTokenizerBase
 
 from models import policy
 from models.batch import Example
@@ -25,6 +27,9 @@ from tasks.progress import Log, silent
 from tasks.prompts import grm_parts, locate_completion, locate_prompt, rewrite_prompt
 from tasks.records import by_id, derive_seed, read_table
 from tasks.work import ALONE, Work
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 class TrainRewardModelOptions(BaseModel, extra="forbid", frozen=True):

@@ -9,26 +9,30 @@ solve far less than their average (on `tiny` 46 % against 72 %), and any later t
 look like a gain of its method.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import BaseModel, Field
-from scipy.stats import binomtest
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from models import policy, tiny
 from models.batch import Example
 from models.loop import Optimisation
 from models.objectives.weighted_nll import WeightedNLL
 from tasks.fit import History, batches, fit, imitated
+from tasks.intervals import wilson
 from tasks.progress import Log, silent
 from tasks.prompts import all_text, solution_completion, solve_prompt
 from tasks.records import derive_seed, read_table
 from tasks.solve import accuracy
 from tasks.work import ALONE, Work
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
 class Architecture(BaseModel, extra="forbid", frozen=True):
@@ -77,7 +81,7 @@ def warm_up(
     decoding = policy.Decoding(options.max_new_tokens)
     history, looks = History(log), Looks(options.check_every)
     averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(options.averaging))
-    average = cast(PreTrainedModel, averaged.module).eval()
+    average = cast("PreTrainedModel", averaged.module).eval()
     for done in fit(
         model,
         steps,
@@ -128,8 +132,7 @@ def is_surely_above(wanted: float, reached: float, problems: int) -> bool:
 
     The first look at or above it would often be a lucky one: a policy of 65 % was once stopped at 71 %.
     """
-    interval = binomtest(round(reached * problems), problems).proportion_ci(method="wilson")
-    return bool(interval.low > wanted)
+    return wilson(round(reached * problems), problems)[0] > wanted
 
 
 def reference_example(tokenizer: PreTrainedTokenizerBase, problem: Mapping[str, Any]) -> Example:

@@ -1,6 +1,7 @@
 """Imports go flows → tasks → models and never back, and each layer keeps to its libraries."""
 
 import ast
+import subprocess
 import sys
 from pathlib import Path
 
@@ -38,3 +39,11 @@ def test_models_import_only_what_a_gpu_box_has(path):
 def test_the_packages_are_those_of_this_repository():
     assert (ROOT / "pyproject.toml").is_file()
     assert all(FILES.values())
+
+
+def test_a_run_that_is_all_in_the_store_imports_nothing_that_takes_seconds_and_is_not_needed():
+    program = (
+        "import flows.rlmec, sys; print({'transformers', 'accelerate', 'datasets', 'math_verify'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
