@@ -127,12 +127,12 @@ def decode(
 
     uniforms: (B, max_new_tokens) for sampling, None for greedy decoding.
     """
-    from transformers import DynamicCache
+    from models.cache import growing_cache
 
     at = model.device
     ids, mask = left_padded(prompts, at)
     positions = (mask.cumsum(1) - 1).clamp(min=0)
-    cache = DynamicCache(config=model.config)
+    cache = growing_cache(model.config)
     alive = torch.arange(len(prompts), device=at)
     completions: list[list[int]] = [[] for _ in prompts]
     for step in range(decoding.max_new_tokens):
