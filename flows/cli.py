@@ -52,6 +52,28 @@ def typed(arguments: argparse.Namespace) -> str:
     return shlex.join(words)
 
 
+def evaluate(arguments: argparse.Namespace) -> int:
+    """Evaluate a checkpoint on benchmarks, alone or against another; print the tables."""
+    from flows.evaluate import evaluation_config, run_evaluation
+    from flows.report import show
+    from flows.store import open_store
+
+    config = evaluation_config(
+        arguments.checkpoint,
+        arguments.benchmarks.split(","),
+        against=arguments.against,
+        data=arguments.data,
+        samples=arguments.samples,
+        seed=arguments.seed,
+        sets=arguments.set,
+    )
+    outcome = run_evaluation(config, tuple(arguments.force))
+    if arguments.json:
+        print(json.dumps(outcome.summary))
+    show(outcome, open_store())
+    return 0
+
+
 def list_things(arguments: argparse.Namespace) -> int:
     """Print what there is of a kind, a line each."""
     from flows.listing import lines
@@ -88,6 +110,24 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     add("--json", action="store_true", help="print summary.json on standard output")
 
 
+def add_evaluate(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("checkpoint", metavar="CHECKPOINT", help="a local folder, a hub id, or models:/rlmec-tiny@candidate")
+    add(
+        "--benchmarks",
+        required=True,
+        metavar="NAME,…",
+        help="datasets, their splits as NAME:SPLIT, or your .jsonl files",
+    )
+    add("--against", metavar="CHECKPOINT", help="another checkpoint, to compare with on the same problems")
+    add("--data", metavar="FOLDER", help="holds a folder of published files for each dataset (default: from the hub)")
+    add("--samples", type=int, metavar="N", help="N completions a problem: pass@k and majority vote (default: greedy)")
+    add("--seed", type=int, metavar="N", help="draws the samples (default: 0)")
+    add("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="set an option; repeatable")
+    add("--force", action="append", default=[], metavar="STAGE", help="run a stage again; repeatable")
+    add("--json", action="store_true", help="print summary.json on standard output")
+
+
 def add_list(parser: argparse.ArgumentParser) -> None:
     from flows.listing import KINDS
 
@@ -104,6 +144,7 @@ def add_doctor(parser: argparse.ArgumentParser) -> None:
 
 COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None], Command]] = {
     "run": ("run the method, or the stages of it that are not in the store", add_run, run),
+    "evaluate": ("a checkpoint's accuracy on benchmarks, alone or against another's", add_evaluate, evaluate),
     "list": ("what there is: presets, recipes, stages, datasets, teachers, runs", add_list, list_things),
     "ui": ("the MLflow UI on the store", add_ui, ui),
     "doctor": ("check the environment, the store and the device", add_doctor, doctor),

@@ -69,6 +69,15 @@ class RunConfig(BaseModel, extra="forbid", frozen=True):
     train_policy: TrainPolicyOptions = TrainPolicyOptions()
     evaluate: EvaluateOptions = EvaluateOptions()
 
+    @property
+    def heading(self) -> dict[str, Any]:
+        """What names a run."""
+        return {"preset": self.preset, "recipe": self.recipe.name, "seed": self.seed}
+
+    @property
+    def run_name(self) -> str:
+        return f"{self.preset}-{self.recipe.name}-{self.seed}"
+
 
 def load_config(
     preset: str | None = None,

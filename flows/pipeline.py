@@ -1,8 +1,6 @@
 """A run of the method: finds each stage in the store or computes it, and keeps the parent run that links all.
 
-    with pipeline(method, config, control) as run:
-        method(run, config)
-    run.outcome.summary
+    run_method(method, config, control).summary
 
 The same body can be planned: `reused` goes through it with look-ups alone and gives up at the first stage
 that must be computed, so that a pipeline that is all in the store never starts a Prefect server.
@@ -25,7 +23,8 @@ from flows.control import Call, Control, Promised, Rules, rules, trace
 from flows.digests import DamagedError, content_digest
 from flows.execution import Direct, Prefect
 from flows.key import ROOTS, code_digest, stage_key
-from flows.registry import register_policy
+from flows.registry import register_policy, registered_model
+from flows.server import prefect_server
 from flows.stage import Done, compute, say
 from flows.store import Store, open_store
 from tasks.errors import UserError
@@ -90,7 +89,10 @@ class Pipeline:
         return done.run.outputs
 
     def external(self, name: str) -> Output:
-        """A checkpoint of the user's: a local folder, or a model on the Hugging Face hub (safetensors)."""
+        """A checkpoint of the user's: a registered model (models:/NAME@ALIAS or models:/NAME/VERSION), a local folder,
+        or a model on the Hugging Face hub (safetensors)."""
+        if name.startswith("models:/"):
+            return registered_model(self.store, name)
         path = Path(name).expanduser()
         if not path.is_dir():
             path = downloaded(name)
@@ -186,10 +188,9 @@ def downloaded(name: str) -> Path:
 def parent_run(run: Pipeline, started: float) -> Iterator[None]:
     """The parent run around a body of stages: its configuration, the links, the summary, and how it ended."""
     store, config = run.store, run.config
-    name = f"{config.preset}-{config.recipe.name}-{config.seed}-{datetime.now():%m%d-%H%M%S}"
-    tags = {"preset": config.preset, "recipe": config.recipe.name, "seed": str(config.seed)}
-    tags = {"rlmec.kind": "pipeline", **{f"rlmec.{tag}": text for tag, text in tags.items()}}
-    run.parent = store.start(name, tags).info.run_id
+    name = f"{config.run_name}-{datetime.now():%m%d-%H%M%S}"
+    heading = {f"rlmec.{name}": str(text) for name, text in config.heading.items() if text is not None}
+    run.parent = store.start(name, {"rlmec.kind": "pipeline", **heading}).info.run_id
     try:
         store.params(run.parent, config.model_dump(mode="json"))
         store.client.log_dict(run.parent, config.model_dump(mode="json"), "config.json")
@@ -217,18 +218,19 @@ def conclude(run: Pipeline, started: float) -> Outcome:
     return Outcome(result, run.parent)
 
 
-@contextmanager
-def pipeline(
+def run_method(
     method: Method, config: Any, control: Control, package: str = "tasks", engine: Direct | None = None
-) -> Iterator[Pipeline]:
-    """A pipeline whose stages are computed where the store lacks them, each as a Prefect task by default."""
+) -> Outcome:
+    """Go through a method's stages, computing those that the store lacks, each as a Prefect task by default."""
     started = time.monotonic()
     store = open_store()
     store.sweep()
     engine = engine or Prefect(config.execution)
     run = Pipeline(config, store, trace(method, config), control, engine, package)
     with parent_run(run, started), engine:
-        yield run
+        method(run, config)
+    assert run.outcome is not None
+    return run.outcome
 
 
 def reused(method: Method, config: Any, control: Control, package: str = "tasks") -> Outcome | None:
@@ -247,3 +249,12 @@ def reused(method: Method, config: Any, control: Control, package: str = "tasks"
         for done in run.done:
             run.announce(done)
     return run.outcome
+
+
+def reused_or(method: Method, config: Any, control: Control, flow: Callable[[], Outcome]) -> Outcome:
+    """The outcome from the store, or else of the Prefect flow: only that needs Prefect's server."""
+    outcome = reused(method, config, control)
+    if outcome is None:
+        with prefect_server():
+            outcome = flow()
+    return outcome

@@ -5,8 +5,10 @@ from typing import Any
 
 from mlflow.exceptions import MlflowException
 
-from flows.artifacts import StageRun
+from flows.artifacts import Output, StageRun
+from flows.digests import DamagedError
 from flows.store import Store, use_as_default
+from tasks.errors import UserError
 
 
 def registered_name(preset: str) -> str:
@@ -33,6 +35,30 @@ def register_policy(store: Store, trained: StageRun, summary: dict[str, Any]) ->
         store.client.set_model_version_tag(name, version, tag, text)
     store.client.set_registered_model_alias(name, "candidate", version)
     return version
+
+
+def registered_model(store: Store, address: str) -> Output:
+    """The model that `models:/NAME@ALIAS` or `models:/NAME/VERSION` means, as the output of the stage that trained it;
+    UserError where the registry has none, or where it is not whole."""
+    name, separator, which = re.match(r"models:/([^@/]+)([@/]?)(.*)", address).groups()  # type: ignore[union-attr]
+    use_as_default(store)
+    try:
+        found = (
+            store.client.get_model_version_by_alias(name, which)
+            if separator == "@"
+            else store.client.get_model_version(name, which)
+        )
+    except MlflowException as error:
+        known = [
+            f"models:/{model.name}@{alias}"
+            for model in store.client.search_registered_models()
+            for alias in model.aliases
+        ]
+        raise UserError(f"{address}: no such registered model; there are: {', '.join(known) or 'none'}") from error
+    try:
+        return store.stage_run(str(found.run_id)).outputs["model"]
+    except DamagedError as error:
+        raise UserError(f"{address}: {error} in run {found.run_id}") from error
 
 
 def existing_version(store: Store, name: str, model_id: str) -> str | None:

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from flows.pipeline import Outcome
 from flows.store import Store
-from flows.summary import stage_metrics
+from flows.summary import SIDES, stage_metrics
 
 QUALITY = {
     "rewrites_right": "rewrites right",
@@ -18,6 +18,8 @@ QUALITY = {
     "edit_fraction": "edit fraction",
     "locating_accuracy": "locating accuracy",
 }
+HEADING = ("preset", "recipe", "checkpoint", "against", "seed")
+PAIRS = {("before", "after"): "gain", ("against", "checkpoint"): "difference"}
 NEGATIVE = "negative_token_share"
 UI = "http://127.0.0.1:5000"
 
@@ -30,7 +32,12 @@ def show(outcome: Outcome, store: Store) -> None:
     runs = {stage["name"]: stage["run_id"] for stage in outcome.summary["stages"]}
     numbers = {label: stage_metrics(store, run_id) for label, run_id in runs.items()}
     console.print()
-    for table in (accuracy_table(outcome.summary), quality_table(numbers.get("rewrite", {}))):
+    for table in (
+        accuracy_table(outcome.summary),
+        measures_table(numbers),
+        comparison_table(numbers.get("compare_predictions", {})),
+        quality_table(numbers.get("rewrite", {})),
+    ):
         if table.row_count:
             console.print(table)
     negative = numbers.get("score", {}).get(NEGATIVE)
@@ -59,14 +66,43 @@ def plain_table(title: str, *columns: str) -> Table:
 
 
 def accuracy_table(summary: Mapping[str, Any]) -> Table:
-    """Accuracy on each benchmark, before and after, with 95 % Wilson intervals, and what was gained."""
-    title = f"Accuracy (preset {summary['preset']}, recipe {summary['recipe']}, seed {summary['seed']})"
-    table = plain_table(title, "benchmark", "problems", "before", "after", "gain")
-    for benchmark, sides in summary["accuracy"].items():
-        before, after = sides.get("before"), sides.get("after")
-        gain = f"{100 * (after['rate'] - before['rate']):+.1f}" if before and after else "–"
-        problems = (before or after)["total"]
-        table.add_row(benchmark, str(problems), percent(before), percent(after), gain)
+    """Accuracy on each benchmark and side with 95 % intervals, and the difference of the two sides of a pair."""
+    names = {name: summary[name] for name in HEADING if summary.get(name) is not None}
+    title = f"Accuracy ({', '.join(f'{name} {text}' for name, text in names.items())})"
+    sides = list(dict.fromkeys(side for found in summary["accuracy"].values() for side in found))
+    pair = next((pair for pair in PAIRS if set(pair) <= set(sides)), None)
+    table = plain_table(title, "benchmark", "problems", *sides, *([PAIRS[pair]] if pair else []))
+    for benchmark, found in summary["accuracy"].items():
+        row = [benchmark, str(next(iter(found.values()))["total"]), *(percent(found.get(side)) for side in sides)]
+        if pair:
+            earlier, later = (found.get(side) for side in pair)
+            row.append(f"{100 * (later['rate'] - earlier['rate']):+.1f}" if earlier and later else "–")
+        table.add_row(*row)
+    return table
+
+
+def measures_table(numbers: Mapping[str, Mapping[str, float]]) -> Table:
+    """The measures of several samples a problem, pass@k and majority, of each model and benchmark."""
+    labels = [label for label in SIDES if any(name.startswith("majority/") for name in numbers.get(label, {}))]
+    table = plain_table("From several samples a problem", "benchmark", "measure", *(SIDES[label] for label in labels))
+    names = {name: None for label in labels for name in numbers[label] if re.match(r"(pass@\d+|majority)/", name)}
+    for name in sorted(
+        names, key=lambda name: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
+    ):
+        measure, _, benchmark = name.partition("/")
+        table.add_row(benchmark, measure, *(f"{100 * numbers[label][name]:.1f} %" for label in labels))
+    return table
+
+
+def comparison_table(metrics: Mapping[str, float]) -> Table:
+    """The difference of two models on the same problems, with its 95 % interval and McNemar's p."""
+    table = plain_table("On the same problems", "benchmark", "difference", "95 % interval", "p (McNemar)")
+    for name, difference in metrics.items():
+        figure, _, benchmark = name.partition("/")
+        if figure == "difference":
+            low, high, p = (metrics[f"{other}/{benchmark}"] for other in ("low", "high", "p_mcnemar"))
+            interval = rf"\[{100 * low:+.1f}, {100 * high:+.1f}]"
+            table.add_row(benchmark, f"{100 * difference:+.1f}", interval, f"{p:.3g}")
     return table
 
 

@@ -6,8 +6,7 @@ from prefect import flow
 
 from flows.config import RunConfig
 from flows.control import Control
-from flows.pipeline import Outcome, pipeline, reused
-from flows.server import prefect_server
+from flows.pipeline import Outcome, reused_or, run_method
 
 
 def method(run: Any, config: RunConfig) -> None:
@@ -48,19 +47,13 @@ def rlmec(
 ) -> Outcome:
     """The method as a Prefect flow; its controls are parameters, so that a deployment offers them, too."""
     control = Control(tuple(force or ()), only, until, from_run, command(config))
-    with pipeline(method, config, control) as run:
-        method(run, config)
-    assert run.outcome is not None
-    return run.outcome
+    return run_method(method, config, control)
 
 
 def run_pipeline(config: RunConfig, control: Control) -> Outcome:
     """Run the method: a pipeline that is all in the store needs no Prefect server and gets none."""
-    outcome = reused(method, config, control)
-    if outcome is None:
-        with prefect_server():
-            outcome = rlmec(config, list(control.force), control.only, control.until, control.from_run)
-    return outcome
+    force, only, until, from_run = list(control.force), control.only, control.until, control.from_run
+    return reused_or(method, config, control, lambda: rlmec(config, force, only, until, from_run))
 
 
 def command(config: RunConfig) -> str:

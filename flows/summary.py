@@ -13,22 +13,27 @@ if TYPE_CHECKING:
     from flows.stage import Done
     from flows.store import Store
 
-SIDES = {"evaluate-before": "before", "evaluate-after": "after"}
+SIDES = {
+    "evaluate-before": "before", "evaluate-after": "after",
+    "evaluate": "checkpoint", "evaluate-against": "against",
+}  # fmt: skip
 
 
-def share(right: int, total: int) -> dict[str, float]:
-    """{right, total, rate, low, high} of a benchmark."""
-    low, high = wilson(right, total)
-    return {"right": right, "total": total, "rate": right / total, "low": low, "high": high}
+def share(logged: Mapping[str, float], benchmark: str) -> dict[str, float]:
+    """{right, total, rate, low, high} of a benchmark, from what an evaluation logged."""
+    right, total = logged[f"right/{benchmark}"], int(logged[f"total/{benchmark}"])
+    low, high = logged.get(f"low/{benchmark}"), logged.get(f"high/{benchmark}")
+    if low is None or high is None:
+        low, high = wilson(int(right), total)
+    return {"right": int(right) if right == int(right) else right, "total": total, "rate": right / total,
+            "low": low, "high": high}  # fmt: skip
 
 
 def build(config: Any, done: Sequence["Done"], store: "Store", seconds: float) -> dict[str, Any]:
     """summary.json; its accuracy has the sides, before and after, that were evaluated."""
     numbers = {stage.label: stage_metrics(store, stage.run.run_id) for stage in done}
     return {
-        "preset": config.preset,
-        "recipe": config.recipe.name,
-        "seed": config.seed,
+        **config.heading,
         "accuracy": accuracy(numbers),
         "stages": [
             {
@@ -52,15 +57,14 @@ def stage_metrics(store: "Store", run_id: str) -> dict[str, float]:
 
 
 def accuracy(numbers: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, dict[str, float]]]:
-    """{benchmark: {before: share, after: share}} from the metrics of the two evaluations."""
+    """{benchmark: {side: share}} from the metrics of the evaluations; the sides are those of SIDES."""
     result: dict[str, dict[str, dict[str, float]]] = {}
     for label, side in SIDES.items():
         logged = numbers.get(label, {})
         for name, total in logged.items():
             benchmark = name.removeprefix("total/")
             if benchmark != name and total:
-                right = logged[f"right/{benchmark}"]
-                result.setdefault(benchmark, {})[side] = share(int(right), int(total))
+                result.setdefault(benchmark, {})[side] = share(logged, benchmark)
     return result
 
 
@@ -80,7 +84,7 @@ def log_accuracy(store: "Store", run_id: str, summary: Mapping[str, Any]) -> Non
     values = {"seconds": summary["seconds"]}
     for benchmark, sides in summary["accuracy"].items():
         values |= {f"accuracy/{benchmark}/{side}": figures["rate"] for side, figures in sides.items()}
-        if len(sides) == 2:
+        if {"before", "after"} <= set(sides):
             values[f"accuracy/{benchmark}/gain"] = sides["after"]["rate"] - sides["before"]["rate"]
     metrics = [Metric(metric_name(name), value, now, 0) for name, value in values.items()]
     store.client.log_batch(run_id, metrics=metrics)

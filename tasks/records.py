@@ -29,6 +29,7 @@ SCHEMAS: dict[str, dict[str, pl.DataType | type[pl.DataType]]] = {
         "options": pl.List(pl.String),  # null for a problem with a free answer
         "source": pl.String,
         "split": pl.String,
+        "subject": pl.String,  # null where the dataset names none
     },
     "samples": {
         "sample_id": pl.String,
@@ -71,6 +72,7 @@ SCHEMAS: dict[str, dict[str, pl.DataType | type[pl.DataType]]] = {
     "predictions": {
         "benchmark": pl.String,
         "problem_id": pl.String,
+        "number": pl.Int32,  # 0-based, of the problem's completions
         "completion": pl.String,
         "extracted_answer": pl.String,
         "is_right": pl.Boolean,

@@ -2,14 +2,15 @@
 
 Worked example (three steps):
 
-    question   Mia has 12 shells. Then she finds 9 more. Then she gives away 9 of them. A friend triples what
-               she has. How many shells does Mia have now?
+    question   Mia has 12 shells. She finds 9 more. Then she gives away 6 of them. A friend triples her shells.
+               How many shells does Mia have now?
     solution   Mia has 12+9=21 shells.
-               After giving away 9 she has 21-9=12 shells.
-               Three times as many is 12*3=36 shells.
-               The answer is 36.
-    answer     36
+               After giving away 6 she has 21-6=15 shells.
+               Three times as many is 15*3=45 shells.
+               The answer is 45.
+    answer     45
 
+A step has two wordings, so that there are many right solutions and a rewrite can keep the sample's own words.
 The same seed gives the same problems everywhere. Splits are disjoint by construction: a question belongs to
 the one split that its hash names, whatever the order in which problems are made.
 """
@@ -53,18 +54,8 @@ PEOPLE = {
 }  # fmt: skip
 ITEMS = ("apples", "shells", "coins", "stamps", "books", "cards", "marbles", "pencils", "stones", "cookies")
 TIMES = {2: ("doubles", "Twice"), 3: ("triples", "Three times")}
-# How a step is told in the question, and how its line of the solution begins.
-GAINS = {
-    "buys": "{name} has",
-    "finds": "{name} has",
-    "gets": "With {more} more {pronoun} has",
-    "wins": "With {more} more {pronoun} has",
-}
-LOSSES = {
-    "gives away": "After giving away {less} {pronoun} has",
-    "sells": "After selling {less} {pronoun} has",
-    "loses": "{name} is left with",
-}
+GAINS = ("buys", "finds", "gets", "wins")
+LOSSES = (("gives away", "giving away"), ("sells", "selling"), ("loses", "losing"))
 
 
 @dataclass(frozen=True)
@@ -126,22 +117,35 @@ def step(draw: random.Random, kind: Kind, story: Story) -> Story:
 
 
 def gain(draw: random.Random, kind: Kind, story: Story) -> Story:
-    pronoun, verb = PEOPLE[story.name], draw.choice(list(GAINS))
+    pronoun = PEOPLE[story.name]
     more = draw.randint(*kind.change)
     total = story.amount + more
-    opening = GAINS[verb].format(name=story.name, more=more, pronoun=pronoun)
     return story.then(
-        f"Then {pronoun} {verb} {more} more.", f"{opening} {story.amount}+{more}={total} {story.item}.", total
+        f"Then {pronoun} {draw.choice(GAINS)} {more} more.",
+        draw.choice(
+            (
+                f"{story.name} has {story.amount}+{more}={total} {story.item}.",
+                f"With {more} more {pronoun} has {story.amount}+{more}={total} {story.item}.",
+            )
+        ),
+        total,
     )
 
 
 def loss(draw: random.Random, kind: Kind, story: Story) -> Story:
-    pronoun, verb = PEOPLE[story.name], draw.choice(list(LOSSES))
+    pronoun = PEOPLE[story.name]
+    does, doing = draw.choice(LOSSES)
     less = draw.randint(1, min(kind.change[1], story.amount - 1))
     left = story.amount - less
-    opening = LOSSES[verb].format(name=story.name, less=less, pronoun=pronoun)
     return story.then(
-        f"Then {pronoun} {verb} {less} of them.", f"{opening} {story.amount}-{less}={left} {story.item}.", left
+        f"Then {pronoun} {does} {less} of them.",
+        draw.choice(
+            (
+                f"After {doing} {less} {pronoun} has {story.amount}-{less}={left} {story.item}.",
+                f"{story.name} is left with {story.amount}-{less}={left} {story.item}.",
+            )
+        ),
+        left,
     )
 
 
@@ -151,7 +155,12 @@ def multiply(draw: random.Random, kind: Kind, story: Story) -> Story:
     product = story.amount * factor
     return story.then(
         f"A friend {verb} what {PEOPLE[story.name]} has.",
-        f"{words} as many is {story.amount}*{factor}={product} {story.item}.",
+        draw.choice(
+            (
+                f"{words} as many is {story.amount}*{factor}={product} {story.item}.",
+                f"That makes {story.amount}*{factor}={product} {story.item}.",
+            )
+        ),
         product,
     )
 
@@ -166,7 +175,12 @@ def share(draw: random.Random, kind: Kind, story: Story) -> Story:
     part = story.amount // bags
     return story.then(
         f"Then {PEOPLE[story.name]} shares them among {bags} bags and keeps one bag.",
-        f"One bag holds {story.amount}/{bags}={part} {story.item}.",
+        draw.choice(
+            (
+                f"One bag holds {story.amount}/{bags}={part} {story.item}.",
+                f"{story.name} keeps {story.amount}/{bags}={part} {story.item}.",
+            )
+        ),
         part,
     )
 

@@ -82,6 +82,14 @@ class FakeConfig(BaseModel, frozen=True):
     train_policy: TrainOptions = TrainOptions()
     evaluate: Nothing = Nothing()
 
+    @property
+    def heading(self) -> dict[str, Any]:
+        return {"preset": self.preset, "recipe": self.recipe.name, "seed": self.seed}
+
+    @property
+    def run_name(self) -> str:
+        return f"{self.preset}-{self.recipe.name}-{self.seed}"
+
 
 def method(run: Any, config: FakeConfig) -> None:
     problems = run("prepare", config.prepare, seeded=False)["train"]
@@ -119,12 +127,10 @@ class Bench:
         """Run the method and return the stages that were computed, in order."""
         from flows.control import Control
         from flows.execution import Direct
-        from flows.pipeline import pipeline
+        from flows.pipeline import run_method
 
         config = self.config_of(text, updates, seed)
-        with pipeline(method, config, Control(**control), self.package, Direct()) as run:
-            method(run, config)
-        self.outcome = run.outcome
+        self.outcome = run_method(method, config, Control(**control), self.package, Direct())
         return self.ran()
 
     def forget_code(self) -> None:

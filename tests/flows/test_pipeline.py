@@ -96,14 +96,15 @@ def test_from_run_without_a_difference_takes_all_of_it(bench, capsys):
     from flows.pipeline import reused
 
     bench.go()
-    name = open_store().client.get_run(bench.outcome.run_id).info.run_name
+    first = bench.outcome.run_id
+    name = open_store().client.get_run(first).info.run_name
     (bench.code / "helper.py").write_text("VALUE = 2\n")
     bench.forget_code()
     remark = "train_policy: taken as it is, though its code has changed: `--force train_policy` makes it again"
     capsys.readouterr()
     assert bench.go(from_run=name) == []
     assert remark in capsys.readouterr().err
-    assert reused(bench.method, bench.config_of(), Control(from_run=name), bench.package)
+    assert reused(bench.method, bench.config_of(), Control(from_run=first), bench.package)
     assert remark in capsys.readouterr().err
 
 

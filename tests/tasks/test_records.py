@@ -31,7 +31,8 @@ def test_seeds_differ_by_every_part_and_fit_in_63_bits():
 
 
 def test_a_table_comes_back_as_it_was_written(tmp_path):
-    row = {"benchmark": "test", "problem_id": "p", "completion": "x", "extracted_answer": None, "is_right": False}
+    row = {"benchmark": "test", "problem_id": "p", "number": 0, "completion": "x", "extracted_answer": None,
+           "is_right": False}  # fmt: skip
     write_table(table("predictions", [row]), "predictions", tmp_path / "predictions.parquet")
     assert read_table("predictions", tmp_path / "predictions.parquet").to_dicts() == [row]
     assert [path.name for path in tmp_path.iterdir()] == ["predictions.parquet"]  # no partial file stays

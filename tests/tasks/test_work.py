@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from tasks.records import read_table, table
+from tasks.records import SCHEMAS, read_table, table
 from tasks.work import Span, Work, spans
 
 
@@ -64,7 +64,7 @@ def test_shards_may_end_in_any_order(tmp_path):
 def test_no_rows_make_an_empty_table_with_its_columns(tmp_path):
     _, log = numbers()
     nothing = Work(tmp_path).table("predictions", 0, 2, Predictor(), "evaluate", log)
-    assert nothing.columns == ["benchmark", "problem_id", "completion", "extracted_answer", "is_right"]
+    assert nothing.columns == list(SCHEMAS["predictions"])
 
 
 def test_without_a_folder_nothing_is_kept():
