@@ -67,10 +67,8 @@ def evaluation_config(
 
     data: a folder with a folder of published files for each dataset that is named.
     """
-    folders = {name: name.partition(":")[0] for name in benchmarks}
-    paths = {name: str(Path(data, folder)) for name, folder in folders.items() if data and Path(data, folder).is_dir()}
     tables: dict[str, Any] = {"checkpoint": checkpoint, "against": against, "seed": seed or 0}
-    tables["prepare"] = {"dataset": None, "benchmarks": list(benchmarks), "paths": paths}
+    tables["prepare"] = {"dataset": None, "benchmarks": list(benchmarks), "path": data}
     tables["evaluate"] = {} if samples is None else {"samples": samples}
     for text in sets:
         apply_setting(tables, text)

@@ -177,10 +177,10 @@ def downloaded(name: str) -> Path:
     except Exception as error:
         reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
         raise UserError(
-            f"policy.checkpoint {name!r} is no local folder and could not be had from the hub ({reason})"
+            f"checkpoint {name!r} is no local folder and could not be had from the hub ({reason})"
         ) from error
     if not any(path.glob("*.safetensors")):
-        raise UserError(f"policy.checkpoint {name!r} has no .safetensors file; pickled weights are not read")
+        raise UserError(f"checkpoint {name!r} has no .safetensors file; pickled weights are not read")
     return path
 
 

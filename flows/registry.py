@@ -40,7 +40,7 @@ def register_policy(store: Store, trained: StageRun, summary: dict[str, Any]) ->
 def registered_model(store: Store, address: str) -> Output:
     """The model that `models:/NAME@ALIAS` or `models:/NAME/VERSION` means, as the output of the stage that trained it;
     UserError where the registry has none, or where it is not whole."""
-    name, separator, which = re.match(r"models:/([^@/]+)([@/]?)(.*)", address).groups()  # type: ignore[union-attr]
+    name, separator, which = re.fullmatch(r"models:/([^@/]*)([@/]?)(.*)", address).groups()  # type: ignore[union-attr]
     use_as_default(store)
     try:
         found = (

@@ -19,7 +19,6 @@ QUALITY = {
     "locating_accuracy": "locating accuracy",
 }
 HEADING = ("preset", "recipe", "checkpoint", "against", "seed")
-PAIRS = {("before", "after"): "gain", ("against", "checkpoint"): "difference"}
 NEGATIVE = "negative_token_share"
 UI = "http://127.0.0.1:5000"
 
@@ -66,17 +65,17 @@ def plain_table(title: str, *columns: str) -> Table:
 
 
 def accuracy_table(summary: Mapping[str, Any]) -> Table:
-    """Accuracy on each benchmark and side with 95 % intervals, and the difference of the two sides of a pair."""
+    """Accuracy of each side on each benchmark with 95 % intervals, and what was gained by training."""
     names = {name: summary[name] for name in HEADING if summary.get(name) is not None}
     title = f"Accuracy ({', '.join(f'{name} {text}' for name, text in names.items())})"
     sides = list(dict.fromkeys(side for found in summary["accuracy"].values() for side in found))
-    pair = next((pair for pair in PAIRS if set(pair) <= set(sides)), None)
-    table = plain_table(title, "benchmark", "problems", *sides, *([PAIRS[pair]] if pair else []))
+    is_trained = {"before", "after"} <= set(sides)
+    table = plain_table(title, "benchmark", "problems", *sides, *(["gain"] if is_trained else []))
     for benchmark, found in summary["accuracy"].items():
         row = [benchmark, str(next(iter(found.values()))["total"]), *(percent(found.get(side)) for side in sides)]
-        if pair:
-            earlier, later = (found.get(side) for side in pair)
-            row.append(f"{100 * (later['rate'] - earlier['rate']):+.1f}" if earlier and later else "–")
+        if is_trained:
+            before, after = found.get("before"), found.get("after")
+            row.append(f"{100 * (after['rate'] - before['rate']):+.1f}" if before and after else "–")
         table.add_row(*row)
     return table
 
@@ -85,19 +84,19 @@ def measures_table(numbers: Mapping[str, Mapping[str, float]]) -> Table:
     """The measures of several samples a problem, pass@k and majority, of each model and benchmark."""
     labels = [label for label in SIDES if any(name.startswith("majority/") for name in numbers.get(label, {}))]
     table = plain_table("From several samples a problem", "benchmark", "measure", *(SIDES[label] for label in labels))
-    names = {name: None for label in labels for name in numbers[label] if re.match(r"(pass@\d+|majority)/", name)}
+    names = {name: None for label in labels for name in numbers[label] if re.match(r"(pass_at_\d+|majority)/", name)}
     for name in sorted(
         names, key=lambda name: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
     ):
         measure, _, benchmark = name.partition("/")
-        table.add_row(benchmark, measure, *(f"{100 * numbers[label][name]:.1f} %" for label in labels))
+        table.add_row(benchmark, measure.replace("_at_", "@"), *(f"{100 * numbers[label][name]:.1f} %" for label in labels))
     return table
 
 
 def comparison_table(metrics: Mapping[str, float]) -> Table:
     """The difference of two models on the same problems, with its 95 % interval and McNemar's p."""
     table = plain_table("On the same problems", "benchmark", "difference", "95 % interval", "p (McNemar)")
-    for name, difference in metrics.items():
+    for name, difference in sorted(metrics.items()):
         figure, _, benchmark = name.partition("/")
         if figure == "difference":
             low, high, p = (metrics[f"{other}/{benchmark}"] for other in ("low", "high", "p_mcnemar"))

@@ -2,7 +2,7 @@
 
 With `samples` N above 1, accuracy is the mean over all completions, and two more measures are logged:
 
-    pass@k      the chance that one of k completions is right, 1 − C(N−c, k) / C(N, k) where c of the N are
+    pass_at_k   the chance that one of k completions is right, 1 − C(N−c, k) / C(N, k) where c of the N are
                 (Chen et al., 2021, arXiv 2107.03374); k is 1, 2, 4, … up to N
     majority    whether the answer that most completions state is right, the earliest of those stated equally often
                 (Wang et al., 2022, arXiv 2203.11171)
@@ -29,7 +29,7 @@ from tasks.work import ALONE, Span, Work
 ACCURACY = {
     "benchmark": pl.String,
     "subject": pl.String,  # null for the whole benchmark
-    "measure": pl.String,  # "accuracy" | "pass@k" | "majority"
+    "measure": pl.String,  # "accuracy" | "pass_at_K" | "majority"
     "problems": pl.Int64,
     "rate": pl.Float64,
     "low": pl.Float64,  # 95 % interval over problems
@@ -66,7 +66,7 @@ def evaluate(
     """inputs: policy (folder), problems (table, its `source` names the benchmark). Writes predictions, a row a
     completion, and accuracy, a row for each benchmark, subject and measure.
 
-    Logs accuracy/<benchmark>, low/…, high/…, right/… and total/…; the other measures as pass@k/<benchmark> and
+    Logs accuracy/<benchmark>, low/…, high/…, right/… and total/…; the other measures as pass_at_k/<benchmark> and
     majority/<benchmark>; subjects as accuracy/<benchmark>/<subject>.
     """
     problems = read_table("problems", inputs["problems"], ["source", "problem_id", "subject"])
@@ -128,7 +128,7 @@ def measures(predictions: pl.DataFrame, samples: int) -> Iterator[tuple[str, dic
     if samples == 1:
         return
     for k in takewhile(lambda k: k <= samples, (2**power for power in range(1, 64))):
-        yield f"pass@{k}", {problem_id: pass_at_k(samples, count, k) for problem_id, count in right.items()}
+        yield f"pass_at_{k}", {problem_id: pass_at_k(samples, count, k) for problem_id, count in right.items()}
     yield "majority", {problem_id: majority(group) for problem_id, group in judged.items()}
 
 

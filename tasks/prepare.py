@@ -20,7 +20,7 @@ from pydantic import BaseModel, Field
 from tasks import datasets
 from tasks.errors import UserError
 from tasks.progress import Log, counting, silent
-from tasks.records import stable_id, write_table
+from tasks.records import stable_id, table, write_table
 from tasks.work import ALONE, Work
 
 OVERLAP = {"problem_id": pl.String, "benchmark": pl.String, "benchmark_problem_id": pl.String}
@@ -29,25 +29,44 @@ OVERLAP = {"problem_id": pl.String, "benchmark": pl.String, "benchmark_problem_i
 class PrepareOptions(BaseModel, extra="forbid", frozen=True):
     """Which problems; a limit takes a fixed subset, and a smaller limit takes a part of that subset."""
 
-    dataset: str = Field("arithmetic", description="name of a dataset, or path of your own .jsonl file or folder")
-    path: str | None = Field(None, description="folder of the dataset's published files (none: from the hub)")
+    dataset: str | list[str] | None = Field(
+        "arithmetic",
+        description="what is trained on: a dataset, several, or your own .jsonl file or folder; none only to evaluate",
+    )
+    path: str | None = Field(
+        None,
+        description="folder of the dataset's published files; of several or none, holds a folder by each's name. "
+        "What is not there comes from the hub",
+    )
     benchmarks: list[str] = Field(
         ["test", "hard", "big"],
-        description="splits of the dataset, names of other datasets, or your own paths",
+        description="splits of the dataset, datasets (NAME is its test split, or NAME:SPLIT), or your own paths",
     )
-    paths: dict[str, str] = Field({}, description="folder of the published files of a benchmark, by its name")
+    paths: dict[str, str] = Field({}, description="folder of the published files of a dataset, by its name")
     train_problems: int | None = Field(None, ge=1, description="at most so many training problems")
     development_problems: int | None = Field(None, ge=1, description="at most so many development problems")
     benchmark_problems: int | None = Field(None, ge=1, description="at most so many problems of each benchmark")
 
     def parts(self) -> list[str]:
         """The dotted names of the modules that read the data; UserError for a name that does not exist."""
-        read = [self.dataset, *(_benchmark_place(name, self)[0] for name in self.benchmarks)]
+        read = [*self.training, *(_benchmark_place(name, self)[0] for name in self.benchmarks)]
         return sorted({datasets.module_name(name) for name in read})
+
+    @property
+    def training(self) -> list[str]:
+        """What is trained on, by name or path."""
+        return [self.dataset] if isinstance(self.dataset, str) else self.dataset or []
+
+    def folder(self, name: str) -> str | None:
+        """Where the published files of a dataset lie; None for the hub, and for a path, which says so itself."""
+        if name in self.paths or self.path is None or name == self.dataset:
+            return self.paths.get(name, self.path)
+        below = Path(self.path).expanduser() / name
+        return str(below) if not isinstance(self.dataset, str) and below.is_dir() else None
 
     def files(self) -> list[Path]:
         """The local files and folders that are read: what a content key of this stage must cover, too."""
-        places = [(self.dataset, self.path)]
+        places = [(name, self.folder(name)) for name in self.training]
         places += [(name, path) for name, _, path in (_benchmark_place(name, self) for name in self.benchmarks)]
         local = [path or name for name, path in places if path or datasets.is_path(name)]
         return [Path(place).expanduser() for place in dict.fromkeys(local)]
@@ -69,19 +88,21 @@ def prepare(
     or measure on.
     """
     rejected: list[dict[str, str]] = []
-    with counting("prepare", 2 + len(options.benchmarks), "splits") as splits_read:
-        train, repeats = _read(options.dataset, "train", options.path, rejected)
-        splits_read.advance()
-        development, _ = _read(options.dataset, "development", options.path, rejected)
-        splits_read.advance()
+    with counting("prepare", 2 * len(options.training) + len(options.benchmarks), "splits") as splits_read:
+        train, repeats = _read_training(options, "train", rejected)
+        splits_read.advance(len(options.training))
+        development, _ = _read_training(options, "development", rejected)
+        splits_read.advance(len(options.training))
         benchmarks = _read_benchmarks(options, rejected)
         splits_read.advance(len(benchmarks))
 
     unique = without_duplicates(train)
     overlap = find_overlap(unique, {**benchmarks, "development": development})
     kept = unique.join(overlap, on="problem_id", how="anti", maintain_order="left")
-    if kept.is_empty():
-        raise UserError(f"{options.dataset}: a benchmark or the development split asks every training problem")
+    if kept.is_empty() and options.training:
+        raise UserError(
+            f"{', '.join(options.training)}: a benchmark or the development split asks every training problem"
+        )
 
     kept = limit(kept, options.train_problems)
     development = limit(development, options.development_problems)
@@ -134,6 +155,12 @@ def limit(problems: pl.DataFrame, most: int | None) -> pl.DataFrame:
     return problems[sorted(chosen)]
 
 
+def _read_training(options: PrepareOptions, split: str, rejected: list[dict[str, str]]) -> tuple[pl.DataFrame, int]:
+    """A split of all that is trained on, and how many rows repeated others."""
+    found = [_read(name, split, options.folder(name), rejected) for name in options.training]
+    return pl.concat([table("problems", []), *(problems for problems, _ in found)]), sum(rows for _, rows in found)
+
+
 def _read_benchmarks(options: PrepareOptions, rejected: list[dict[str, str]]) -> dict[str, pl.DataFrame]:
     """Each benchmark's problems by its name, with that name as their source."""
     if not options.benchmarks or len(set(options.benchmarks)) < len(options.benchmarks):
@@ -146,22 +173,25 @@ def _read_benchmarks(options: PrepareOptions, rejected: list[dict[str, str]]) ->
 
 
 def _benchmark_place(name: str, options: PrepareOptions) -> tuple[str, str, str | None]:
-    """Dataset, split and path of benchmark `name`: a split of the training dataset, or another's test."""
-    own_splits = [split for split in datasets.splits(options.dataset) if split not in ("train", "all")]
-    if name in own_splits:
-        return options.dataset, name, options.path
-    path = options.paths.get(name)
+    """Dataset, split and path of benchmark `name`: a split of the one training dataset, or of another."""
+    own_splits: list[str] = []
+    if isinstance(options.dataset, str):
+        own_splits = [split for split in datasets.splits(options.dataset) if split not in ("train", "all")]
+        if name in own_splits:
+            return options.dataset, name, options.folder(options.dataset)
     if datasets.is_path(name):
-        file = Path(path or name).expanduser()
-        is_training_file = file.resolve() == Path(options.path or options.dataset).expanduser().resolve()
+        path = options.paths.get(name)
+        file = Path(path or name).expanduser().resolve()
+        trained_on = {Path(options.folder(other) or other).expanduser().resolve() for other in options.training}
         # A file of its own is a benchmark as a whole; the file that is trained on gives its test tenth.
-        return name, "test" if is_training_file or file.is_dir() else "all", path
-    if name not in datasets.names():
+        return name, "test" if file in trained_on or file.is_dir() else "all", path
+    dataset, colon, split = name.partition(":")
+    if dataset not in datasets.names():
         known = [*own_splits, *datasets.names()]
         nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.3)
         hint = f"did you mean {nearest[0]!r}?" if nearest else f"there are {', '.join(known)}"
         raise UserError(f"no benchmark is named {name!r}: {hint}")
-    return name, "test", path
+    return dataset, split if colon else "test", options.folder(dataset)
 
 
 def _read(name: str, split: str, path: str | None, rejected: list[dict[str, str]]) -> tuple[pl.DataFrame, int]:

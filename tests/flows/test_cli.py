@@ -73,7 +73,7 @@ class Checkout:
         (folder / "tasks").mkdir()
         (folder / "tasks" / "__init__.py").touch()
         real = Path(tasks.__file__).parent
-        for name in ("errors.py", "work.py", "progress.py", "records.py"):
+        for name in ("errors.py", "intervals.py", "work.py", "progress.py", "records.py"):
             (folder / "tasks" / name).symlink_to(real / name)
         for stage, (outputs, body) in STAGES.items():
             options = "".join(part.title() for part in stage.split("_")) + "Options"

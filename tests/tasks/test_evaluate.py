@@ -57,7 +57,7 @@ def test_a_row_for_each_benchmark_subject_and_measure():
     rows = {(row[1], row[2]): row[3:5] for row in accuracy_rows(judged, samples=2)}
     assert rows == {
         (None, "accuracy"): (4, (1 + 0.5 + 0 + 0) / 4),
-        (None, "pass@2"): (4, (1 + 1 + 0 + 0) / 4),
+        (None, "pass_at_2"): (4, (1 + 1 + 0 + 0) / 4),
         (None, "majority"): (4, (1 + 1 + 0 + 0) / 4),  # "1" before "0" in the second problem
         ("algebra", "accuracy"): (2, 0.75),
         ("geometry", "accuracy"): (2, 0.0),
@@ -83,7 +83,7 @@ def test_several_completions_a_problem_differ_and_are_the_same_each_time(policy_
     assert found[0].equals(found[1])
     assert found[0]["number"].to_list() == [0, 1, 2, 3] * 3
     assert found[0]["completion"].n_unique() > 3
-    assert {"pass@2/own", "pass@4/own", "majority/own", "accuracy/own/fruit", "low/own"} <= set(logged)
+    assert {"pass_at_2/own", "pass_at_4/own", "majority/own", "accuracy/own/fruit", "low/own"} <= set(logged)
     assert logged["total/own"] == 3
 
 
