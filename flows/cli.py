@@ -34,6 +34,13 @@ def run(arguments: argparse.Namespace) -> int:
 
     config = load_config(arguments.preset, arguments.recipe, arguments.seed, arguments.set, base)
     control = Control(tuple(arguments.force), arguments.only, arguments.until, arguments.from_run, typed(arguments))
+    if arguments.dry_run:
+        from flows.plan import show_plan
+
+        plan = show_plan(config, control)
+        if arguments.json:
+            print(json.dumps(plan))
+        return 0
     outcome = run_pipeline(config, control)
     if arguments.json:
         print(json.dumps(outcome.summary))
@@ -107,6 +114,7 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     add("--only", metavar="STAGE", help="run this stage alone, on what its upstream stages left in the store")
     add("--until", metavar="STAGE", help="stop after this stage")
     add("--from-run", metavar="RUN", help="take earlier stages from this run (id, its beginning, or name)")
+    add("--dry-run", action="store_true", help="check everything and print the plan with sizes; train nothing")
     add("--json", action="store_true", help="print summary.json on standard output")
 
 

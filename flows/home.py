@@ -54,5 +54,5 @@ def quieten() -> None:
     os.environ.setdefault("PREFECT_HOME", str(folder / "prefect"))
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
-    for noisy in ("alembic", "httpx", "mlflow"):
+    for noisy in ("alembic", "httpx", "huggingface_hub", "mlflow"):
         logging.getLogger(noisy).setLevel(logging.ERROR)

@@ -251,6 +251,14 @@ def reused(method: Method, config: Any, control: Control, package: str = "tasks"
     return run.outcome
 
 
+def in_store(method: Method, config: Any, control: Control) -> list[str]:
+    """The stages that a run would find in the store, up to the first that it would compute."""
+    run = Pipeline(config, open_store(), trace(method, config), control, Direct())
+    with suppress(MustComputeError, _StopError):
+        method(run, config)
+    return [done.label for done in run.done]
+
+
 def reused_or(method: Method, config: Any, control: Control, flow: Callable[[], Outcome]) -> Outcome:
     """The outcome from the store, or else of the Prefect flow: only that needs Prefect's server."""
     outcome = reused(method, config, control)

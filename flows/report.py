@@ -89,7 +89,9 @@ def measures_table(numbers: Mapping[str, Mapping[str, float]]) -> Table:
         names, key=lambda name: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
     ):
         measure, _, benchmark = name.partition("/")
-        table.add_row(benchmark, measure.replace("_at_", "@"), *(f"{100 * numbers[label][name]:.1f} %" for label in labels))
+        table.add_row(
+            benchmark, measure.replace("_at_", "@"), *(f"{100 * numbers[label][name]:.1f} %" for label in labels)
+        )
     return table
 
 

@@ -13,7 +13,7 @@ import torch
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 if TYPE_CHECKING:
-    from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 EOS, PAD = "<eos>", "<pad>"
 # Words and signs carry the space before them; digits and line breaks stand alone.
@@ -42,13 +42,13 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> PreTrainedTokenize
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=EOS, pad_token=PAD)
 
 
-def new_llama(
-    tokenizer: PreTrainedTokenizerFast, layers: int, width: int, heads: int, feed_forward: int, seed: int
-) -> LlamaForCausalLM:
-    """A Llama with random weights that depend on `seed` alone; embeddings are tied."""
-    from transformers import LlamaConfig, LlamaForCausalLM
+def llama_config(
+    tokenizer: PreTrainedTokenizerFast, layers: int, width: int, heads: int, feed_forward: int
+) -> LlamaConfig:
+    """A small Llama for a tokenizer; embeddings are tied."""
+    from transformers import LlamaConfig
 
-    config = LlamaConfig(
+    return LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=width,
         intermediate_size=feed_forward,
@@ -63,6 +63,15 @@ def new_llama(
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
+
+
+def new_llama(
+    tokenizer: PreTrainedTokenizerFast, layers: int, width: int, heads: int, feed_forward: int, seed: int
+) -> LlamaForCausalLM:
+    """A Llama with random weights that depend on `seed` alone."""
+    from transformers import LlamaForCausalLM
+
+    config = llama_config(tokenizer, layers, width, heads, feed_forward)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return LlamaForCausalLM(config)
