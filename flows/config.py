@@ -13,7 +13,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from flows.execution import ExecutionOptions
 from flows.nearest import suggestion
@@ -46,8 +46,15 @@ class PolicyOptions(BaseModel, extra="forbid", frozen=True):
     """Which policy the run starts from."""
 
     checkpoint: str | None = Field(
-        None, description="a local folder or hub id to start from, in place of stage warm_up"
+        None, description="a local folder, hub id or models:/NAME@ALIAS to start from, in place of stage warm_up"
     )
+    needs_checkpoint: bool = Field(False, description="refuse to train one from random weights in stage warm_up")
+
+    @model_validator(mode="after")
+    def has_what_it_needs(self) -> "PolicyOptions":
+        if self.needs_checkpoint and not self.checkpoint:
+            raise ValueError("name the checkpoint to start from: --set policy.checkpoint=PATH_OR_HUB_ID")
+        return self
 
 
 class RunConfig(BaseModel, extra="forbid", frozen=True):
@@ -205,6 +212,8 @@ def complaint(model: type[BaseModel], problem: Mapping[str, Any]) -> str:
         known = fields_at(model, keys[:-1])
         kind = "option" if len(keys) > 1 else "section or option"
         return f"unknown {kind} {'.'.join(keys)}: {suggestion(keys[-1], known)}"
+    if problem["type"] == "value_error":  # raised by a check of ours, which says all there is to say
+        return f"{'.'.join(keys)}: {problem['ctx']['error']}"
     given = json.dumps(problem["input"], default=str, ensure_ascii=False)
     return f"{'.'.join(keys)}: {problem['msg'][:1].lower()}{problem['msg'][1:]} (it is {given[:80]})"
 

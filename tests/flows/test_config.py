@@ -17,7 +17,7 @@ LABELS = [
 @pytest.mark.parametrize("preset", names("presets"))
 @pytest.mark.parametrize("recipe", names("recipes"))
 def test_every_preset_is_valid_with_every_recipe(preset, recipe):
-    config = load_config(preset, recipe)
+    config = load_config(preset, recipe, sets=["policy.checkpoint=./mine"] if preset.startswith("paper-") else [])
     assert (config.preset, config.recipe.name) == (preset, recipe)
     assert config.recipe.description
     assert config.train_policy.imitate == config.recipe.options["train_policy"]["imitate"]
@@ -40,6 +40,11 @@ def test_a_checkpoint_takes_the_place_of_warm_up():
     calls = trace(method, load_config("smoke", sets=["policy.checkpoint=./my-model"]))
     assert list(calls) == [label for label in LABELS if label != "warm_up"]
     assert calls["sample"].inputs["policy"].name == "./my-model"
+
+
+def test_the_papers_presets_ask_for_a_checkpoint():
+    with pytest.raises(UserError, match="policy: name the checkpoint to start from: --set policy.checkpoint="):
+        load_config("paper-math")
 
 
 def test_the_recipe_comes_after_the_preset_and_settings_come_last(tmp_path):

@@ -204,3 +204,33 @@ def test_training_only_on_benchmark_questions_is_refused(tmp_path, folder):
     write(folder / "train.jsonl", [problem(number) for number in range(200, 210)])
     with pytest.raises(UserError, match="asks every training problem"):
         prepared(tmp_path, dataset=str(folder), benchmarks=["test"])
+
+
+def test_several_datasets_are_trained_on_together_and_a_folder_may_hold_them_all(tmp_path, folder):
+    extra = write(tmp_path / "extra.jsonl", [problem(number) for number in range(300, 340)])
+    tables, numbers = prepared(tmp_path, dataset=[str(folder), str(extra)], benchmarks=[str(folder)])
+    # the 40 of the folder, and of the file what its hash gives to training: with development and test 40 again
+    assert set(tables["train"]["source"]) == {"data", "extra"}
+    own = tables["train"].filter(pl.col("source") == "extra").height
+    assert tables["train"].height == 40 + own == numbers["problems/train"]
+    assert 0 < own < 40
+    assert tables["benchmarks"].height == 10
+
+
+def test_without_a_dataset_only_benchmarks_are_read(tmp_path, folder):
+    tables, numbers = prepared(tmp_path, dataset=None, benchmarks=[str(folder), "arithmetic:hard"])
+    assert [tables[name].height for name in ("train", "development")] == [0, 0]
+    assert tables["benchmarks"]["source"].unique(maintain_order=True).to_list() == [str(folder), "arithmetic:hard"]
+    assert tables["benchmarks"].filter(pl.col("source") == "arithmetic:hard")["split"].unique().to_list() == ["hard"]
+    assert numbers["problems/arithmetic:hard"] == 1000
+
+
+def test_the_folder_of_one_dataset_is_its_own_and_of_several_holds_one_each(tmp_path):
+    for name in ("gsm8k", "svamp"):
+        (tmp_path / name).mkdir()
+    one = PrepareOptions(dataset="gsm8k", path="data", benchmarks=["svamp"], paths={"svamp": "elsewhere"})
+    assert (one.folder("gsm8k"), one.folder("svamp")) == ("data", "elsewhere")
+    several = PrepareOptions(dataset=["gsm8k", "arithmetic"], path=str(tmp_path), benchmarks=["svamp"])
+    assert several.folder("gsm8k") == str(tmp_path / "gsm8k")
+    assert several.folder("svamp") == str(tmp_path / "svamp")
+    assert several.folder("arithmetic") is None
