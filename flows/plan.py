@@ -97,7 +97,8 @@ def show_plan(config: Any, control: Control) -> dict[str, Any]:
 def measured(config: Any) -> Sizes:
     """Read the data and the checkpoint's configuration, and measure how long problems are."""
     with tempfile.TemporaryDirectory() as folder:
-        prepare(config.prepare, {}, Path(folder), seed=0)
+        options = config.prepare.model_copy(update={"near_duplicates": "off"})  # a search that may take a minute
+        prepare(options, {}, Path(folder), seed=0)
         train, benchmarks = (
             read_table("problems", Path(folder, f"{name}.parquet")) for name in ("train", "benchmarks")
         )

@@ -2,7 +2,8 @@
 
 A bad row is set aside with its reason (more than 5 % stop the run). Training problems that are asked twice
 are kept once, and those that a benchmark or the development split asks too are dropped and listed in
-overlap.parquet: a model must not be measured on what it was trained on.
+overlap.parquet: a model must not be measured on what it was trained on. Near duplicates, such as the same story
+with other numbers, are listed there and counted, and dropped only where `near_duplicates` says so.
 
     prepare(PrepareOptions(dataset="gsm8k", path="data/gsm8k", benchmarks=["test", "svamp"],
                            paths={"svamp": "data/svamp"}), {}, out, seed=0)
@@ -10,20 +11,19 @@ overlap.parquet: a model must not be measured on what it was trained on.
 
 import difflib
 import json
-import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import polars as pl
 from pydantic import BaseModel, Field
 
 from tasks import datasets
 from tasks.errors import UserError
+from tasks.overlap import exact_overlap, near_overlap, without_duplicates
 from tasks.progress import Log, counting, silent
 from tasks.records import stable_id, table, write_table
 from tasks.work import ALONE, Work
-
-OVERLAP = {"problem_id": pl.String, "benchmark": pl.String, "benchmark_problem_id": pl.String}
 
 
 class PrepareOptions(BaseModel, extra="forbid", frozen=True):
@@ -46,6 +46,14 @@ class PrepareOptions(BaseModel, extra="forbid", frozen=True):
     train_problems: int | None = Field(None, ge=1, description="at most so many training problems")
     development_problems: int | None = Field(None, ge=1, description="at most so many development problems")
     benchmark_problems: int | None = Field(None, ge=1, description="at most so many problems of each benchmark")
+    near_duplicates: Literal["report", "drop", "off"] = Field(
+        "report",
+        description="list training problems that a benchmark or the development split nearly asks, "
+        "list them and train without them, or do not look for them (of use where templates make all problems alike)",
+    )
+    near_duplicate_similarity: float = Field(
+        70, gt=0, le=100, description="percent of their words that near duplicates have in common, in the same order"
+    )
 
     def parts(self) -> list[str]:
         """The dotted names of the modules that read the data; UserError for a name that does not exist."""
@@ -97,14 +105,10 @@ def prepare(
         splits_read.advance(len(benchmarks))
 
     unique = without_duplicates(train)
-    overlap = find_overlap(unique, {**benchmarks, "development": development})
-    kept = unique.join(overlap, on="problem_id", how="anti", maintain_order="left")
-    if kept.is_empty() and options.training:
-        raise UserError(
-            f"{', '.join(options.training)}: a benchmark or the development split asks every training problem"
-        )
+    held_out = {**benchmarks, "development": development}
+    stays, overlap = without_overlap(unique, held_out, options)
 
-    kept = limit(kept, options.train_problems)
+    kept = limit(stays, options.train_problems)
     development = limit(development, options.development_problems)
     benchmarks = {name: limit(problems, options.benchmark_problems) for name, problems in benchmarks.items()}
     write_table(kept, "problems", out / "train.parquet")
@@ -114,36 +118,49 @@ def prepare(
     lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rejected]
     (out / "rejected.jsonl").write_text("".join(lines), encoding="utf-8")
     log({f"problems/{name}": problems.height for name, problems in benchmarks.items()})
+    log(overlap_counts(overlap, list(held_out), options))
     log(
         {
             "problems/train": kept.height,
             "problems/development": development.height,
             "rejected": len(rejected),
             "duplicates": repeats + train.height - unique.height,
-            "overlap": overlap["problem_id"].n_unique(),
+            "overlap": unique.height - stays.height,
         }
     )
 
 
-def question_key(question: str, options: list[str] | None) -> str:
-    """The same for problems that ask the same: case, spaces, Unicode forms and order of options aside."""
-    texts = [" ".join(unicodedata.normalize("NFKC", text).casefold().split()) for text in (question, *(options or ()))]
-    return stable_id(texts[0], sorted(texts[1:]))
+def without_overlap(
+    train: pl.DataFrame, held_out: Mapping[str, pl.DataFrame], options: PrepareOptions
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The training problems that stay, and the table of overlap; UserError where none stays."""
+    overlap = exact_overlap(train, held_out)
+    kept = train.join(overlap, on="problem_id", how="anti", maintain_order="left")
+    hint = ""
+    if options.near_duplicates != "off":
+        near = near_overlap(kept, held_out, options.near_duplicate_similarity)
+        overlap = pl.concat([overlap, near])
+        if options.near_duplicates == "drop":
+            kept = kept.join(near, on="problem_id", how="anti", maintain_order="left")
+            hint = ", exactly or nearly: raise prepare.near_duplicate_similarity, or set prepare.near_duplicates=report"
+    if kept.is_empty() and options.training:
+        names = ", ".join(options.training)
+        raise UserError(f"{names}: a benchmark or the development split asks every training problem{hint}")
+    return kept, overlap
 
 
-def without_duplicates(problems: pl.DataFrame) -> pl.DataFrame:
-    """`problems` with the first of those that ask the same."""
-    return _with_key(problems).unique("key", keep="first", maintain_order=True).drop("key")
-
-
-def find_overlap(train: pl.DataFrame, held_out: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
-    """The training problems that a held-out table asks too: (problem_id, benchmark, benchmark_problem_id)."""
-    train_keys = _with_key(train).select("problem_id", "key")
-    found = [pl.DataFrame(schema=OVERLAP)]
-    for name, problems in held_out.items():
-        others = _with_key(problems).select("key", benchmark=pl.lit(name), benchmark_problem_id="problem_id")
-        found.append(train_keys.join(others, on="key", maintain_order="left_right").select(*OVERLAP))
-    return pl.concat(found)
+def overlap_counts(overlap: pl.DataFrame, names: list[str], options: PrepareOptions) -> dict[str, float]:
+    """For each held-out table, taken whole: the training problems that it asks exactly (`exact`) and nearly (`near`),
+    and those of its own problems that a training problem nearly asks (`nearly_asked`)."""
+    counts: dict[str, float] = {}
+    for name in names:
+        exact, near = (overlap.filter(benchmark=name, kind=kind) for kind in ("exact", "near"))
+        # The name stands in the middle, since a path that begins with ../ takes away what stands before it.
+        counts[f"overlap/{name}/exact"] = exact["problem_id"].n_unique()
+        if options.near_duplicates != "off":
+            counts[f"overlap/{name}/near"] = near["problem_id"].n_unique()
+            counts[f"overlap/{name}/nearly_asked"] = near["benchmark_problem_id"].n_unique()
+    return counts
 
 
 def limit(problems: pl.DataFrame, most: int | None) -> pl.DataFrame:
@@ -201,8 +218,3 @@ def _read(name: str, split: str, path: str | None, rejected: list[dict[str, str]
     if loaded.problems.is_empty():
         raise UserError(f"{path or name}: its {split} split has no problems")
     return loaded.problems, loaded.repeats
-
-
-def _with_key(problems: pl.DataFrame) -> pl.DataFrame:
-    keys = [question_key(*row) for row in problems.select("question", "options").iter_rows()]
-    return problems.with_columns(key=pl.Series(keys, dtype=pl.String))

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from pydantic import ValidationError
 
 from tasks.datasets import module_name
 from tasks.errors import UserError
-from tasks.prepare import PrepareOptions, limit, prepare, question_key
+from tasks.prepare import PrepareOptions, limit, prepare
 from tasks.records import read_table
 
 
@@ -61,6 +62,9 @@ def test_a_folder_gives_its_splits_and_counts_them(tmp_path, folder):
     assert numbers == {
         "problems/train": 40, "problems/development": 10, "problems/test": 10,
         "rejected": 0, "duplicates": 0, "overlap": 0,
+        # "What is 3+1?" and "What is 200+1?" share 4 of 5 words
+        "overlap/test/exact": 0, "overlap/test/near": 40, "overlap/test/nearly_asked": 10,
+        "overlap/development/exact": 0, "overlap/development/near": 40, "overlap/development/nearly_asked": 10,
     }  # fmt: skip
 
 
@@ -68,11 +72,83 @@ def test_training_problems_that_are_measured_or_tuned_on_are_dropped_and_listed(
     spaced = problem(200, question="what  is 200+1?")  # as test asks it, but for case and spaces
     write(folder / "train.jsonl", [*(problem(number) for number in range(40)), spaced, problem(105)])
     tables, numbers = prepared(tmp_path, dataset=str(folder), benchmarks=["test"])
+    exact = tables["overlap"].filter(kind="exact")
     assert tables["train"].height == 40
-    assert tables["overlap"]["benchmark"].to_list() == ["test", "development"]
-    assert tables["overlap"]["benchmark_problem_id"][0] == tables["benchmarks"]["problem_id"][0]
-    assert not set(tables["overlap"]["problem_id"]) & set(tables["train"]["problem_id"])
+    assert exact["benchmark"].to_list() == ["test", "development"]
+    assert exact["benchmark_problem_id"][0] == tables["benchmarks"]["problem_id"][0]
+    assert not set(exact["problem_id"]) & set(tables["train"]["problem_id"])
     assert numbers["overlap"] == 2
+    assert (numbers["overlap/test/exact"], numbers["overlap/development/exact"]) == (1, 1)
+
+
+STORY = "Bella has {} apples. She buys {} more and eats {}. How many apples are left?"  # 16 words
+
+
+@pytest.fixture
+def stories(tmp_path: Path) -> Path:
+    """A folder whose training and test problems are an exact pair, a story told with other numbers, and others."""
+    trained = [STORY.format(12, 3, 2), "A train needs 5 hours. When does it arrive?", "How old is Max?"]
+    tested = ["how old is Max?", STORY.format(40, 7, 5), "Name a colour."]
+    for name, questions in {"train": trained, "dev": ["Which way?"], "test": tested}.items():
+        write(tmp_path / f"stories/{name}.jsonl", [problem(0, question=question) for question in questions])
+    return tmp_path / "stories"
+
+
+def test_near_duplicates_are_listed_and_counted_and_stay(tmp_path, stories):
+    tables, numbers = prepared(tmp_path, dataset=str(stories), benchmarks=["test"])
+    assert tables["overlap"].select("benchmark", "kind", "similarity", "question", "benchmark_question").rows() == [
+        ("test", "exact", 100.0, "How old is Max?", "how old is Max?"),
+        ("test", "near", 81.2, STORY.format(12, 3, 2), STORY.format(40, 7, 5)),  # 13 of 16 words: 81.25
+    ]
+    assert tables["train"]["question"].to_list() == [
+        STORY.format(12, 3, 2),
+        "A train needs 5 hours. When does it arrive?",
+    ]
+    assert {name: number for name, number in numbers.items() if "overlap" in name} == {
+        "overlap": 1,
+        "overlap/test/exact": 1, "overlap/test/near": 1, "overlap/test/nearly_asked": 1,
+        "overlap/development/exact": 0, "overlap/development/near": 0, "overlap/development/nearly_asked": 0,
+    }  # fmt: skip
+
+
+def test_near_duplicates_are_dropped_where_the_option_says_so(tmp_path, stories):
+    options = {"dataset": str(stories), "benchmarks": ["test"], "near_duplicates": "drop"}
+    tables, numbers = prepared(tmp_path, **options)
+    assert tables["train"]["question"].to_list() == ["A train needs 5 hours. When does it arrive?"]
+    assert tables["overlap"]["kind"].to_list() == ["exact", "near"]
+    assert (numbers["overlap"], numbers["overlap/test/near"]) == (2, 1)
+    tables, numbers = prepared(tmp_path, **options, near_duplicate_similarity=82)
+    assert (tables["train"].height, numbers["overlap"], numbers["overlap/test/near"]) == (2, 1, 0)
+
+
+def test_near_duplicates_of_the_development_split_count_too(tmp_path, stories):
+    write(stories / "dev.jsonl", [problem(0, question=STORY.format(9, 9, 9))])
+    tables, _ = prepared(tmp_path, dataset=str(stories), benchmarks=["test"], near_duplicates="drop")
+    assert tables["overlap"]["benchmark"].to_list() == ["test", "test", "development"]
+
+
+def test_near_duplicates_need_not_be_looked_for(tmp_path, stories):
+    tables, numbers = prepared(tmp_path, dataset=str(stories), benchmarks=["test"], near_duplicates="off")
+    assert tables["overlap"]["kind"].to_list() == ["exact"]
+    assert "overlap/test/exact" in numbers
+    assert "overlap/test/near" not in numbers  # 0 would say that there are none
+
+
+def test_dropping_all_is_refused_with_what_to_do(tmp_path, folder):
+    with pytest.raises(
+        UserError, match=r"every training problem, exactly or nearly: raise prepare\.near_duplicate_sim"
+    ):
+        prepared(tmp_path, dataset=str(folder), benchmarks=["test"], near_duplicates="drop")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"near_duplicate_similarity": wrong} for wrong in (0, -1, 100.5, float("nan"), "high")]
+    + [{"near_duplicates": "keep"}],
+)
+def test_a_threshold_out_of_range_and_an_unknown_choice_are_refused(options):
+    with pytest.raises(ValidationError, match=next(iter(options))):
+        PrepareOptions(**options)
 
 
 def test_the_overlap_does_not_depend_on_the_benchmark_limit(tmp_path, folder):
@@ -87,12 +163,6 @@ def test_problems_asked_twice_in_training_are_kept_once(tmp_path, folder):
     tables, numbers = prepared(tmp_path, dataset=str(folder), benchmarks=["test"])
     assert tables["train"].height == 40
     assert numbers["duplicates"] == 3  # word for word, under another id, in other letters
-
-
-def test_the_same_question_with_other_options_is_another_problem():
-    assert question_key("Which?", ["a", "b"]) == question_key(" which? ", ["b", "A"])
-    assert question_key("Which?", ["a", "b"]) != question_key("Which?", ["a", "c"])
-    assert question_key("Which?", None) != question_key("Which?", ["a", "c"])
 
 
 def test_a_few_bad_rows_are_set_aside_with_their_reasons(tmp_path, folder):
@@ -137,11 +207,11 @@ def test_a_benchmark_may_be_another_path_and_is_taken_whole(tmp_path, folder):
 
 def test_a_single_file_is_split_and_a_benchmark_of_the_same_file_is_its_test_part(tmp_path):
     own = write(tmp_path / "mine.jsonl", [problem(number) for number in range(200)])
-    by_name, _ = prepared(tmp_path, dataset=str(own), benchmarks=["test"])
+    by_name, numbers = prepared(tmp_path, dataset=str(own), benchmarks=["test"])
     by_path, _ = prepared(tmp_path, dataset=str(own), benchmarks=[str(own)])
     assert sum(by_name[name].height for name in ("train", "development", "benchmarks")) == 200
     assert by_name["benchmarks"]["problem_id"].equals(by_path["benchmarks"]["problem_id"])
-    assert by_name["overlap"].is_empty()
+    assert (numbers["overlap"], numbers["overlap/test/exact"]) == (0, 0)
 
 
 def test_a_published_benchmark_is_read_from_its_own_folder(tmp_path, folder):
@@ -156,7 +226,9 @@ def test_a_published_benchmark_is_read_from_its_own_folder(tmp_path, folder):
 
 
 def test_the_offline_dataset_needs_no_files(tmp_path):
-    tables, _ = prepared(tmp_path, train_problems=20, development_problems=20, benchmark_problems=20)
+    tables, _ = prepared(
+        tmp_path, train_problems=20, development_problems=20, benchmark_problems=20, near_duplicates="off"
+    )
     assert tables["benchmarks"]["source"].unique(maintain_order=True).to_list() == ["test", "hard", "big"]
     assert [tables[name].height for name in ("train", "development", "benchmarks")] == [20, 20, 60]
     assert tables["overlap"].is_empty()
