@@ -68,15 +68,18 @@ def prepare(
     dataset, split or file that is not there, for more than 5 % bad rows, and where nothing is left to train
     or measure on.
     """
-    rejected: list[dict[str, str]] = []
     with counting("prepare", 2 + len(options.benchmarks), "splits") as splits_read:
-        train, repeats = _read(options.dataset, "train", options.path, rejected)
+        training = _read(options.dataset, "train", options.path)
         splits_read.advance()
-        development, _ = _read(options.dataset, "development", options.path, rejected)
+        tuning = _read(options.dataset, "development", options.path)
         splits_read.advance()
-        benchmarks = _read_benchmarks(options, rejected)
-        splits_read.advance(len(benchmarks))
+        measured = _read_benchmarks(options)
+        splits_read.advance(len(measured))
 
+    loaded = [training, tuning, *measured.values()]
+    rejected = [row for part in loaded for row in part.rejected]
+    train, development = training.problems, tuning.problems
+    benchmarks = {name: part.problems.with_columns(source=pl.lit(name)) for name, part in measured.items()}
     unique = without_duplicates(train)
     overlap = find_overlap(unique, {**benchmarks, "development": development})
     kept = unique.join(overlap, on="problem_id", how="anti", maintain_order="left")
@@ -98,7 +101,8 @@ def prepare(
             "problems/train": kept.height,
             "problems/development": development.height,
             "rejected": len(rejected),
-            "duplicates": repeats + train.height - unique.height,
+            "duplicates": training.repeats + train.height - unique.height,
+            "repeated_options": sum(part.repeated_options for part in loaded),
             "overlap": overlap["problem_id"].n_unique(),
         }
     )
@@ -134,15 +138,11 @@ def limit(problems: pl.DataFrame, most: int | None) -> pl.DataFrame:
     return problems[sorted(chosen)]
 
 
-def _read_benchmarks(options: PrepareOptions, rejected: list[dict[str, str]]) -> dict[str, pl.DataFrame]:
-    """Each benchmark's problems by its name, with that name as their source."""
+def _read_benchmarks(options: PrepareOptions) -> dict[str, datasets.Loaded]:
+    """Each benchmark's problems by its name."""
     if not options.benchmarks or len(set(options.benchmarks)) < len(options.benchmarks):
         raise UserError(f"benchmarks must be at least one, each named once, not {options.benchmarks}")
-    found = {}
-    for name in options.benchmarks:
-        problems, _ = _read(*_benchmark_place(name, options), rejected)
-        found[name] = problems.with_columns(source=pl.lit(name))
-    return found
+    return {name: _read(*_benchmark_place(name, options)) for name in options.benchmarks}
 
 
 def _benchmark_place(name: str, options: PrepareOptions) -> tuple[str, str, str | None]:
@@ -164,13 +164,12 @@ def _benchmark_place(name: str, options: PrepareOptions) -> tuple[str, str, str 
     return name, "test", path
 
 
-def _read(name: str, split: str, path: str | None, rejected: list[dict[str, str]]) -> tuple[pl.DataFrame, int]:
-    """A split's problems and how many rows repeated others; its bad rows go to `rejected`."""
+def _read(name: str, split: str, path: str | None) -> datasets.Loaded:
+    """A split of a dataset; a UserError if over 5 % of its rows are bad, or no problem is left."""
     loaded = datasets.usable(datasets.read(name, split, path), name, split, path)
-    rejected.extend(loaded.rejected)
     if loaded.problems.is_empty():
         raise UserError(f"{path or name}: its {split} split has no problems")
-    return loaded.problems, loaded.repeats
+    return loaded
 
 
 def _with_key(problems: pl.DataFrame) -> pl.DataFrame:
