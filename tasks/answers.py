@@ -28,6 +28,7 @@ from tasks.statements import (
     MAX_STATEMENT,
     STATEMENT,
     TEXT_COMMAND,
+    last_boxed,
     plain_typography,
     prefixes,
     statements,
@@ -40,6 +41,10 @@ MAX_BARE_WORDS = 4  # of a completion that is a number with its units, as "about
 
 _JUDGEMENT = re.compile(r"\s*(?:in)?correct\b", re.IGNORECASE)  # "our answer is correct" states none
 _INLINE_MATH = re.compile(r"(?<!\\)\$(?! )([^$\n]+)(?<! )(?<!\\)\$|\\\((.+?)\\\)")
+# A sum in x, y, z with coefficients or powers on the left: the equation of a curve, and no value as `m + n = 13` is.
+_CURVE = re.compile(r"(?=[^=]*[-+])(?=[^=]*\d)[^=]*[xyz][^=]*[xyz][^=]*=")
+# Parentheses without a word in them go on with a formula: `7(x+3) (x-3)`, but `5 (so even)`.
+_FACTOR = re.compile(r"\s\((?![^()]*(?<![\\A-Za-z])[A-Za-z]{2,})")
 _FUNCTIONS = frozenset(("sqrt", "pi", "sin", "cos", "tan", "cot", "sec", "csc", "log", "ln", "exp", "infty"))
 _LABEL = re.compile(
     r"(?:(?:the\s+)?(?:option|choice|letter)\s+)?(?:\(([A-Za-z])\)|\[([A-Za-z])\]|([A-Z])(?![A-Za-z0-9'’]))"
@@ -59,7 +64,9 @@ def extract_answer(text: str, kind: Kind, options: Sequence[str] | None = None) 
         if kind == "choice":
             return named_option(statement, options or ())
         if not _JUDGEMENT.match(statement) and (answer := _read_math(statement)):
-            return answer
+            # Words behind a box only talk about it: `\boxed{5}. The answer is positive, since ...`
+            box = None if plain_number(answer) or _is_expression(answer) else last_boxed(text)
+            return (_read_math(box) if box else None) or answer
     return None
 
 
@@ -86,6 +93,8 @@ def same_math(gold: str, found: str) -> bool:
         return number.equals(other)
     if _fold_math(gold) == _fold_math(found):
         return True
+    if any(_is_curve(one) and "=" not in other for one, other in ((gold, found), (found, gold))):
+        return False  # math-verify compares the right side of an equation
     return _is_expression(gold) and _is_expression(found) and equivalent(gold, found)
 
 
@@ -106,10 +115,15 @@ def named_option(text: str, options: Sequence[str]) -> str | None:
     """
     statement = unwrap(text[:MAX_STATEMENT])
     for part in prefixes(statement):
-        for fold in (str.strip, _fold_option, _fold_words, _number_text):
+        for fold in (_plain, _fold_option, _fold_words):
             wanted = fold(part)
             matches = [option for option in options if wanted and fold(option) == wanted]
             if len({option.strip(" .") for option in matches}) == 1:
+                return matches[0]
+        if number := plain_number(unwrap(part)):  # `1,000` names the option `1000`, `5` the option `$5`
+            others = ((option, plain_number(unwrap(option))) for option in options)
+            matches = [option for option, other in others if other and number.same_quantity(other)]
+            if len(matches) == 1:
                 return matches[0]
     return _lettered_option(statement, options)
 
@@ -125,8 +139,8 @@ def _lettered_option(statement: str, options: Sequence[str]) -> str | None:
     if place >= len(options) or not (in_brackets or re.match(r"\s*$|[).:,]|\s+(?:because|since|as)\b", rest)):
         return None
     rest = rest.lstrip(" ).:,")
-    others = {named for part in prefixes(rest) if (named := _by_text(part, options))}
-    return options[place] if not others or options[place] in others else None
+    others = {_fold_option(named) for part in prefixes(rest) if (named := _by_text(part, options))}
+    return options[place] if not others or _fold_option(options[place]) in others else None
 
 
 def _by_text(part: str, options: Sequence[str]) -> str | None:
@@ -156,16 +170,27 @@ def _bare_answer(text: str, kind: Kind, options: Sequence[str]) -> str | None:
 
 def _read_math(statement: str) -> str | None:
     """The number or formula that a statement gives, in canonical text where it is a plain number."""
-    parts = [unwrap(part) for part in prefixes(statement)]
+    parts = list(prefixes(statement))
     for part in parts:
-        if number := plain_number(part) or _right_hand_side(part):
+        if number := _number(unwrap(part)):
             return number.text
     formulas = [first or second for first, second in _INLINE_MATH.findall(statement)]
     if len(formulas) == 1:
         formula = unwrap(formulas[0])
-        number = plain_number(formula) or _right_hand_side(formula)
+        number = _number(formula)
         return number.text if number else formula or None
-    return parts[-1] or parts[0] or None
+    sentences = [part for part in parts if not _FACTOR.match(statement, len(part))]
+    return unwrap(sentences[-1]) or unwrap(statement) or None
+
+
+def _number(text: str) -> PlainNumber | None:
+    """The plain number that `text` is or is said to equal, as in `12 + 5 = 17`; None for `x^2 + y^2 = 13`."""
+    return plain_number(text) or (None if _is_curve(text) else _right_hand_side(text))
+
+
+def _is_curve(text: str) -> bool:
+    """Whether `text` is the equation of a line, plane or conic, so that its right side alone is no answer."""
+    return _CURVE.match(re.sub(r"\\[A-Za-z]+", "", text)) is not None
 
 
 def _right_hand_side(text: str) -> PlainNumber | None:
@@ -178,32 +203,32 @@ def _right_hand_side(text: str) -> PlainNumber | None:
 
 def _fold_math(text: str) -> str:
     """`text` for literal comparison: no spaces, no sizing commands, one spelling of fractions and text."""
-    text = TEXT_COMMAND.sub(r"\1", text)
+    text = re.sub(r"_\{(\w+)\}", r"_\1", TEXT_COMMAND.sub(r"\1", text))
     text = re.sub(r"\\(?:left|right|big|Big|,|!|;|:| )", "", text)
     return re.sub(r"\s+", "", re.sub(r"\\[dt]frac", r"\\frac", text))
 
 
 def _is_expression(text: str) -> bool:
-    """Whether `text` can be a formula for math-verify: short, no running words, no dangling operator."""
+    """Whether `text` can be a formula for math-verify, which reads `52_8` as 52: short, no running words, no
+    dangling operator, no base."""
     words = re.findall(r"[^\W\d_]{2,}", re.sub(r"\\[A-Za-z]+", " ", TEXT_COMMAND.sub(" ", text)))
     if len(text) > MAX_EXPRESSION or any(word.lower() not in _FUNCTIONS for word in words):
         return False
-    dangling = r"[-+*/^=<>(\[{\\]\s*$|^\s*[*/^=<>)\]}]|\d\s+\d"
+    dangling = r"[-+*/^=<>(\[{\\]\s*$|^\s*[*/^=<>)\]}]|\d\s+\d|\d_"
     return bool(re.search(r"\w", text)) and not re.search(dangling, text)
+
+
+def _plain(text: str) -> str:
+    """An option's text as it is, but for kinds of minus signs and spaces."""
+    return plain_typography(text).strip()
 
 
 def _fold_option(text: str) -> str:
     """An option's text with case, spaces and the punctuation around it folded."""
-    folded = unicodedata.normalize("NFKC", text).casefold()
+    folded = unicodedata.normalize("NFKC", plain_typography(text)).casefold()
     return " ".join(folded.split()).strip(" .,;:!?\"'“”‘’")
 
 
 def _fold_words(text: str) -> str:
-    """The words of an option alone: punctuation inside it folded too, but signs of mathematics kept."""
-    return " ".join(re.findall(r"[^\W_]+|[-+*/^=<>%$°(){}\[\]]", _fold_option(text)))
-
-
-def _number_text(text: str) -> str:
-    """The canonical text of a plain number, so that `1,000` names the option `1000`; else empty."""
-    number = plain_number(unwrap(text))
-    return number.text if number else ""
+    """The words, numbers and signs of an option: punctuation inside it folded too, signs of mathematics kept."""
+    return " ".join(re.findall(r"\d+(?:[.,]\d+)*|[^\W_]+|[^\w\s.,;:!?\"'“”‘’]", _fold_option(text)))

@@ -7,7 +7,7 @@ judge({"question": "1+1?", "solution": "1+1=2."}, "mine")
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 
@@ -26,6 +26,7 @@ class Problem:
     solution: str
     answer: str
     options: list[str] | None
+    subject: str | None = None
 
     def row(self) -> dict[str, object]:
         """As a row of the problems table, but for source and split."""
@@ -54,11 +55,23 @@ def judge(record: Mapping[str, object], source: str) -> Problem | Rejected:
         options = _options(record)
         answer = _answer(record, options)
         solution = _ended(solution, answer, options)
+        subject = None if record.get("subject") is None else _text(record, "subject").strip() or None
     except _BadRecordError as error:
         return Rejected(str(error))
     given = record.get("id")
     problem_id = stable_id(source, question, options) if given is None else stable_id(source, str(given))
-    return Problem(problem_id, question, solution, answer, options)
+    return Problem(problem_id, question, solution, answer, options, subject)
+
+
+def repeats_an_option(options: Sequence[str] | None) -> bool:
+    """Whether two of the options are the same but for spaces. (In logic `Sc` and `sC` are different options.)"""
+    texts = [" ".join(option.split()) for option in options or ()]
+    return len(set(texts)) < len(texts)
+
+
+def answer_line(answer: str) -> str:
+    """The line that states an answer, with which solutions end."""
+    return f"The answer is {answer}" + ("" if answer.endswith(".") else ".")
 
 
 def as_text(value: object) -> str | None:
@@ -124,8 +137,7 @@ def _ended(solution: str, answer: str, options: list[str] | None) -> str:
     """`solution` ending in a line that states `answer`: its own last line if it states one, or a new one."""
     last_line = solution.rpartition("\n")[2]
     if not states_answer(last_line):
-        stop = "" if answer.endswith(".") else "."
-        solution = f"{solution}\nThe answer is {answer}{stop}".lstrip()
+        solution = f"{solution}\n{answer_line(answer)}".lstrip()
     kind: Kind = "math" if options is None else "choice"
     if not is_right(solution, answer, kind, options):
         raise _BadRecordError(f"its solution does not end in its answer {answer[:60]!r}")

@@ -23,8 +23,16 @@ MAX_LENGTH = 200  # characters of each side
 SECONDS = 5  # for one question
 START_SECONDS = 120  # for importing math-verify on a busy machine
 
-# Short texts that cost sympy long: towers of powers, powers and factorials of large numbers, long numerals.
-_COSTLY = re.compile(r"\^[^^]*\^|\d{40}|\^\s*\{?\s*-?\d{4}|\d{3}\s*!|!\s*!")
+# Short texts that cost sympy long: towers of powers (`9^{9^9}`, but not `x^2 + y^2`), large powers and factorials,
+# long numerals.
+_COSTLY = re.compile(
+    r"\^\s*(?:[{(][\s{(]*[^{}()]*|\d+\s*|[A-Za-z]\s*)\^|[)}]\s*\^\s*\{?\s*-?\d{3}"
+    r"|\d{40}|\^\s*\{?\s*-?\d{4}|\d{3}\s*!|!\s*!"
+)
+# What only a text that stands for several values, a point or an interval has: such a text equals no single value.
+# (Asked whether a point equals a polynomial, sympy thinks for minutes.)
+_SEVERAL = re.compile(r",|[<>]|\\(?:l|g|n)eq?\b|\\(?:lt|gt|pm|mp|cup|cap|in|notin|begin|mathbb)\b|\b(?:or|and)\b")
+_THOUSANDS = re.compile(r"(?<![\d(\[{,])\d{1,3}(?:,\d{3})+(?![\d,)\]}])")
 
 _lock = threading.Lock()
 _worker: "subprocess.Popen[str] | None" = None
@@ -35,14 +43,21 @@ _owner = 0  # the process that started the worker: a forked child must not share
 def equivalent(gold: str, predicted: str) -> bool:
     """Whether math-verify finds the two expressions equal, either way round (it is asymmetric on intervals).
 
-    False where it cannot tell, where either side is longer than `MAX_LENGTH`, and where it needs more than
-    `SECONDS`. Raises RuntimeError only if math-verify itself cannot be started.
+    False where it cannot tell, where either side is longer than `MAX_LENGTH`, where it needs more than `SECONDS`,
+    and without asking between several values and one. Raises RuntimeError only if math-verify cannot be started.
     """
     if any(len(side) > MAX_LENGTH or _COSTLY.search(side) for side in (gold, predicted)):
+        return False
+    if _has_several(gold) != _has_several(predicted):
         return False
     with _lock:
         worker = _running_worker()
         return _ask(worker, [gold, predicted]) == "True"
+
+
+def _has_several(text: str) -> bool:
+    """Whether a formula stands for several values, a point or an interval (or compares values)."""
+    return _SEVERAL.search(_THOUSANDS.sub("0", text)) is not None
 
 
 def _ask(worker: "subprocess.Popen[str]", question: list[str]) -> str:

@@ -70,11 +70,16 @@ _UNITS = re.compile(r"[A-Za-z°²³'’.,\-/$€£¢ \t]*")
 
 @dataclass(frozen=True)
 class PlainNumber:
-    """An exact value, its one canonical text, and whether a percent sign was written behind it."""
+    """An exact value, its one canonical text, whether a percent sign was written behind it, and its unit if any."""
 
     value: Fraction
     text: str
     percent: bool = False
+    unit: str = ""
+
+    def same_quantity(self, other: "PlainNumber") -> bool:
+        """Whether both are the same number, and of the same unit if both have one."""
+        return self.text == other.text and (not self.unit or not other.unit or self.unit == other.unit)
 
     def equals(self, other: "PlainNumber") -> bool:
         """Exact equality; between a percentage and a bare number, 50 % equals both 50 and 0.5."""
@@ -101,7 +106,9 @@ def plain_number(text: str) -> PlainNumber | None:
         rest = rest[percent.end() :]
     if not _is_unit(rest):
         return None
-    return PlainNumber(value, written + "%" if percent else written, bool(percent))
+    currency = re.search(_CURRENCY, text)
+    unit = rest.strip(" .").casefold() or (currency[0].strip(" \\") if currency else "")
+    return PlainNumber(value, written + "%" if percent else written, bool(percent), unit)
 
 
 def decimal_text(value: Fraction) -> str:
@@ -119,7 +126,7 @@ def decimal_text(value: Fraction) -> str:
 
 def _simplify(text: str) -> str:
     """Drop what only typesets a number: thin spaces, `{,}`, `\text{...}`, degree signs, lead-in words."""
-    text = text.replace("\\!", "").replace("{,}", ",").replace("\\,", " ").replace("\\ ", " ")
+    text = re.sub(r"\s*\\!\s*", "", text).replace("{,}", ",").replace("\\,", " ").replace("\\ ", " ")
     text = re.sub(r"\\(?:text|mbox|mathrm|textbf|mathbf)\s*\{([^{}]*)\}", r" \1 ", text)
     text = re.sub(r"\^\s*(?:\\circ|\{\s*\\circ\s*\})", "°", text).strip()
     for _ in range(4):

@@ -11,7 +11,7 @@ with other numbers, are listed there and counted, and dropped only where `near_d
 
 import difflib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -95,15 +95,18 @@ def prepare(
     dataset, split or file that is not there, for more than 5 % bad rows, and where nothing is left to train
     or measure on.
     """
-    rejected: list[dict[str, str]] = []
     with counting("prepare", 2 * len(options.training) + len(options.benchmarks), "splits") as splits_read:
-        train, repeats = _read_training(options, "train", rejected)
-        splits_read.advance(len(options.training))
-        development, _ = _read_training(options, "development", rejected)
-        splits_read.advance(len(options.training))
-        benchmarks = _read_benchmarks(options, rejected)
-        splits_read.advance(len(benchmarks))
+        training = _read_training(options, "train")
+        splits_read.advance(len(training))
+        tuning = _read_training(options, "development")
+        splits_read.advance(len(tuning))
+        measured = _read_benchmarks(options)
+        splits_read.advance(len(measured))
 
+    loaded = [*training, *tuning, *measured.values()]
+    rejected = [row for part in loaded for row in part.rejected]
+    train, development = together(training), together(tuning)
+    benchmarks = {name: part.problems.with_columns(source=pl.lit(name)) for name, part in measured.items()}
     unique = without_duplicates(train)
     held_out = {**benchmarks, "development": development}
     stays, overlap = without_overlap(unique, held_out, options)
@@ -124,7 +127,8 @@ def prepare(
             "problems/train": kept.height,
             "problems/development": development.height,
             "rejected": len(rejected),
-            "duplicates": repeats + train.height - unique.height,
+            "duplicates": sum(part.repeats for part in training) + train.height - unique.height,
+            "repeated_options": sum(part.repeated_options for part in loaded),
             "overlap": unique.height - stays.height,
         }
     )
@@ -172,21 +176,21 @@ def limit(problems: pl.DataFrame, most: int | None) -> pl.DataFrame:
     return problems[sorted(chosen)]
 
 
-def _read_training(options: PrepareOptions, split: str, rejected: list[dict[str, str]]) -> tuple[pl.DataFrame, int]:
-    """A split of all that is trained on, and how many rows repeated others."""
-    found = [_read(name, split, options.folder(name), rejected) for name in options.training]
-    return pl.concat([table("problems", []), *(problems for problems, _ in found)]), sum(rows for _, rows in found)
+def _read_training(options: PrepareOptions, split: str) -> list[datasets.Loaded]:
+    """A split of each dataset that is trained on."""
+    return [_read(name, split, options.folder(name)) for name in options.training]
 
 
-def _read_benchmarks(options: PrepareOptions, rejected: list[dict[str, str]]) -> dict[str, pl.DataFrame]:
-    """Each benchmark's problems by its name, with that name as their source."""
+def together(loaded: Sequence[datasets.Loaded]) -> pl.DataFrame:
+    """The problems of several datasets as one table; of none, an empty one."""
+    return pl.concat([table("problems", []), *(part.problems for part in loaded)])
+
+
+def _read_benchmarks(options: PrepareOptions) -> dict[str, datasets.Loaded]:
+    """Each benchmark's problems by its name."""
     if not options.benchmarks or len(set(options.benchmarks)) < len(options.benchmarks):
         raise UserError(f"benchmarks must be at least one, each named once, not {options.benchmarks}")
-    found = {}
-    for name in options.benchmarks:
-        problems, _ = _read(*_benchmark_place(name, options), rejected)
-        found[name] = problems.with_columns(source=pl.lit(name))
-    return found
+    return {name: _read(*_benchmark_place(name, options)) for name in options.benchmarks}
 
 
 def _benchmark_place(name: str, options: PrepareOptions) -> tuple[str, str, str | None]:
@@ -211,10 +215,9 @@ def _benchmark_place(name: str, options: PrepareOptions) -> tuple[str, str, str 
     return dataset, split if colon else "test", options.folder(dataset)
 
 
-def _read(name: str, split: str, path: str | None, rejected: list[dict[str, str]]) -> tuple[pl.DataFrame, int]:
-    """A split's problems and how many rows repeated others; its bad rows go to `rejected`."""
+def _read(name: str, split: str, path: str | None) -> datasets.Loaded:
+    """A split of a dataset; a UserError if over 5 % of its rows are bad, or no problem is left."""
     loaded = datasets.usable(datasets.read(name, split, path), name, split, path)
-    rejected.extend(loaded.rejected)
     if loaded.problems.is_empty():
         raise UserError(f"{path or name}: its {split} split has no problems")
-    return loaded.problems, loaded.repeats
+    return loaded

@@ -18,29 +18,31 @@ MAX_STATEMENTS = 50  # the last ones of a completion that are looked at
 STATEMENT = re.compile(
     r"(?P<boxed>\\f?box(?:ed)?[ \t]*\{)"
     r"|^[ \t>]*(?:(?-i:A)[ \t]*:|\#{4}(?!\#))"
-    r"|\banswer(?:[ \t]+(?:choice|option))?(?:[ \t]+to[ \t][^\n.:]{1,80}?)?[ \t]*"
-    r"(?:(?:is|are|equals|will[ ]be|would[ ]be|should[ ]be|must[ ]be)\b[ \t]*:?|:|=)",
+    r"|(?<!check[ ]our[ ])(?<!check[ ]the[ ])\banswer(?:[ \t]+(?:choice|option))?(?:[ \t]+to[ \t][^\n.:]{1,80}?)?"
+    r"[ \t]*(?:\b(?:is|are|equals|will[ ]be|would[ ]be|should[ ]be|must[ ]be)\b[ \t]*:?|:|=)",
     re.MULTILINE | re.IGNORECASE,
 )
-BOLD = re.compile(r"\*\*([^*\n]+)\*\*")
+BOLD = re.compile(r"\*\*((?:[^*\n]|\*(?!\*))+)\*\*")
 TEXT_COMMAND = re.compile(r"\\(?:text|textbf|mathrm|mbox)\s*\{([^{}]*)\}")
 MATH_MARKS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"))
 
+_AROUND = re.compile(r"\\(?:f?box(?:ed)?|text|textbf|mathrm|mbox)\s*\{")
 _WRAPPERS = (*MATH_MARKS, ("**", "**"), ("*", "*"), ("`", "`"), ("__", "__"))
 _TYPOGRAPHY = str.maketrans({"−": "-", "–": "-", "‒": "-", "\u00a0": " ", "\u2009": " ", "\u202f": " ", "\t": " "})
-_SENTENCE_END = re.compile(r"[.!?;](?=\s)|,?\s(?=(?:because|since|as it|so that|so the|which)\b)|\s(?=\()")
+# Not in formulas (`\! `), nor behind a unit (`30 in. by 57 in.`).
+_SENTENCE_END = re.compile(
+    r"(?<!\\)[.!?;](?!(?<=\s[a-z]{2}\.)\s[a-z])(?=\s)|,?\s(?=(?:because|since|as it|so that|so the|which)\b)|\s(?=\()"
+)
 
 
 def statements(text: str) -> list[str]:
     """The stated answers of a completion in order, each as the text that states it; at most the last 50."""
-    text = BOLD.sub(r"\1", plain_typography(text))
-    found = []
-    for match in deque(STATEMENT.finditer(text), maxlen=MAX_STATEMENTS):
-        window = text[match.end() : match.end() + MAX_STATEMENT]
-        statement = _to_closing_brace(window) if match["boxed"] else _to_line_end(window)
-        if statement.strip(" .:*$"):
-            found.append(statement)
-    return found
+    return [statement for statement, _ in _found(text)]
+
+
+def last_boxed(text: str) -> str | None:
+    r"""What the last `\boxed{...}` of a completion holds, on one line; None where there is none."""
+    return next((statement for statement, is_boxed in reversed(_found(text)) if is_boxed), None)
 
 
 def states_answer(text: str) -> bool:
@@ -64,11 +66,9 @@ def unwrap(text: str) -> str:
             inner = text[len(left) : len(text) - len(right)]
             if inner and text == left + inner + right and left not in inner:
                 text = inner
-        box = re.match(r"\\f?box(?:ed)?\s*\{", text)
-        if box and text[box.end() :] == _to_closing_brace(text[box.end() :]) + "}":
-            text = text[box.end() : -1]
-        if command := TEXT_COMMAND.fullmatch(text):
-            text = command[1]
+        command = _AROUND.match(text)
+        if command and text[command.end() :] == _to_closing_brace(text[command.end() :]) + "}":
+            text = text[command.end() : -1]
         if text == before:
             break
     return text
@@ -77,6 +77,19 @@ def unwrap(text: str) -> str:
 def plain_typography(text: str) -> str:
     """`text` with one kind of minus sign and one kind of space."""
     return text.translate(_TYPOGRAPHY)
+
+
+def _found(text: str) -> list[tuple[str, bool]]:
+    """The statements in order, each with whether it is a box; a box may hold line breaks, which are spaces."""
+    text = BOLD.sub(r"\1", plain_typography(text))
+    found = []
+    for match in deque(STATEMENT.finditer(text), maxlen=MAX_STATEMENTS):
+        window = text[match.end() : match.end() + MAX_STATEMENT]
+        is_boxed = match["boxed"] is not None
+        statement = " ".join(_to_closing_brace(window).split()) if is_boxed else _to_line_end(window)
+        if statement.strip(" .:*$"):
+            found.append((statement, is_boxed))
+    return found
 
 
 def _to_line_end(window: str) -> str:

@@ -4,11 +4,12 @@
     load("my_problems.jsonl", "train")           a user's own file needs no module
 
 A dataset module has `SOURCE` (where it comes from), `LICENCE`, `HUB` (repository and configuration, or None),
-`SPLITS`, and `rows(split, path)`, which yields (where, record): `where` names the place for messages
-("train.jsonl line 7"), and the record holds question, solution, answer, and optionally options and id. A
-loader never judges: what it cannot read it yields as {"broken": reason}. A loader that carves several
-splits out of one file yields all its rows, each with the split it belongs to in record["split"], so that
-bad rows are counted over the file.
+`SPLITS`, `ROWS` (how many rows are published, by split, where that is known) and `rows(split, path)`, which
+yields (where, record): `where` names the place for messages ("train.jsonl line 7"), and the record holds
+question, solution, answer, and optionally options, subject and id. A loader never judges: what it cannot read
+it yields as {"broken": reason}. A loader that carves several splits out of one file yields all its rows, each
+with the split it belongs to in record["split"], so that bad rows are counted over the file. A module whose name
+begins with an underscore is a part that several datasets share.
 
 The text form: a solution is lines of steps and ends in a line that states its answer, `The answer is 72.`
 """
@@ -23,7 +24,7 @@ from types import ModuleType
 
 import polars as pl
 
-from tasks.dataset_rows import Problem, Rejected, judge
+from tasks.dataset_rows import Problem, Rejected, judge, repeats_an_option
 from tasks.errors import UserError
 from tasks.records import table
 
@@ -35,27 +36,31 @@ class Loaded:
     """A split: its good rows in the problems schema, and what was set aside.
 
     `rejected` holds {dataset, split, where, reason} for each bad row. `repeats` counts rows that say word
-    for word what an earlier row says; they are left out, but are no fault. `total` and `all_rejected` are
-    those of the whole file where several splits are carved out of it.
+    for word what an earlier row says; they are left out, but are no fault. `repeated_options` counts problems
+    that list an option twice; they are kept. `total` and `all_rejected` are those of the whole file where
+    several splits are carved out of it.
     """
 
     problems: pl.DataFrame
     rejected: list[dict[str, str]]
     repeats: int
+    repeated_options: int
     total: int
     all_rejected: list[dict[str, str]]
 
 
 def names() -> list[str]:
     """The keys of all datasets, in alphabetical order."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+    return sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
 
 
 def describe(name: str) -> str:
-    """One line on dataset `name`: what it is, its splits, source and licence."""
+    """One line on dataset `name`: what it is, its splits with their rows where known, source and licence."""
     module = get(name)
     what = (module.__doc__ or "").strip().splitlines()[0].rstrip(".:")
-    return f"{what} [{', '.join(module.SPLITS)}]; {module.SOURCE}; {module.LICENCE}"
+    counts = getattr(module, "ROWS", {})
+    splits = ", ".join(f"{split} {counts[split]}" if split in counts else split for split in module.SPLITS)
+    return f"{what} [{splits}]; {module.SOURCE}; {module.LICENCE}"
 
 
 def get(name: str) -> ModuleType:
@@ -123,7 +128,9 @@ def read(name: str, split: str, path: str | Path | None = None) -> Loaded:
             repeats += verdict is None
             problems += [] if verdict is None else [{**verdict.row(), "source": source, "split": split}]
     own = [row for row in rejected if row["split"] == split]
-    return Loaded(table("problems", problems), own, repeats, total, rejected)
+    found = table("problems", problems)
+    repeated_options = sum(map(repeats_an_option, found["options"].to_list()))
+    return Loaded(found, own, repeats, repeated_options, total, rejected)
 
 
 def _rows(module: ModuleType, split: str, path: Path | None) -> Iterator[tuple[str, Mapping[str, object]]]:

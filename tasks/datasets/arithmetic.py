@@ -47,6 +47,7 @@ KINDS = {
     "hard": Kind(range(80, 90), steps=(4, 4)),
     "big": Kind(range(90, 100), start=(12, 30), change=(2, 20), largest=80),
 }
+ROWS = {split: kind.rows for split, kind in KINDS.items()}
 
 PEOPLE = {
     "Mia": "she", "Ben": "he", "Anna": "she", "Tom": "he", "Lucy": "she", "Omar": "he",

@@ -12,36 +12,30 @@ Worked example, as published, and here:
                The answer is 51.
 """
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tasks.dataset_rows import as_text
-from tasks.errors import UserError
 from tasks.plain_number import plain_number
-from tasks.raw_rows import hub_rows
+from tasks.raw_rows import hub_rows, json_rows
 
 SOURCE = "https://github.com/arkilpatel/SVAMP"
 LICENCE = "MIT"
 HUB = ("ChilleD/SVAMP", None)  # there cut into train and test; together they are the published 1000
 SPLITS = ("test",)
+ROWS = {"test": 1000}
 
 
 def rows(split: str, path: Path | None = None) -> Iterator[tuple[str, dict[str, object]]]:
     """Yield (where, record) from `path`/test.json, or from the hub if `path` is None."""
     if path is None:
         for part in ("train", split):
-            for where, raw in hub_rows(HUB, part):
-                yield where, convert(raw)
+            for where, row in hub_rows(HUB, part):
+                yield where, convert(row)
         return
-    name = f"{split}.json"
-    try:
-        published = json.loads((path / name).read_text(encoding="utf-8-sig"))
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path / name}: not valid JSON ({error})") from error
-    for number, raw in enumerate(published if isinstance(published, list) else [published], start=1):
-        yield f"{name} item {number}", convert(raw)
+    for where, item in json_rows(path / f"{split}.json"):
+        yield where, convert(item)
 
 
 def convert(raw: object) -> dict[str, object]:

@@ -171,6 +171,60 @@ def test_exact_option_text_comes_before_folding_and_letters():
     assert extract_answer("The answer is 1,000", "choice", ["100", "1000"]) == "1000"
 
 
+def test_signs_of_mathematics_and_logic_tell_options_apart():
+    formulas = ["~(F ⊃ E) ∨ (S ⊃ C)", "(F ⊃ E) ∨ (S ⊃ C)", "5.5", "−7", "7"]
+    assert [extract_answer(f"The answer is {option}.", "choice", formulas) for option in formulas] == formulas
+    assert extract_answer("The answer is (~F ⊃ E) ∨ (S ⊃ C)", "choice", formulas) is None
+    assert extract_answer("The answer is 5, 5", "choice", formulas) is None
+    assert extract_answer("The answer is -7", "choice", formulas) == "−7"  # one kind of minus is as good as another
+
+
+def test_a_number_names_an_option_unless_their_units_differ():
+    options = ["6 stickers", "$5", "30", "1000"]
+    assert extract_answer("The answer is 6.", "choice", options) == "6 stickers"
+    assert extract_answer("The answer is 5", "choice", options) == "$5"
+    assert extract_answer("The answer is 30 apples", "choice", options) == "30"
+    assert extract_answer("The answer is 6 gallons", "choice", options) is None
+    assert extract_answer("The answer is 30 in. by 57 in.", "choice", options) is None
+
+
+def test_an_option_stands_in_any_typesetting():
+    options = ["2*sqrt(2)", r"\frac{1}{2}", "h_{2}o", "energy.", "energy"]
+    for option in options[:3]:
+        for text in (f"So.\n**{option}**", rf"\boxed{{\text{{{option}}}}}", f"The answer is **{option}**."):
+            assert extract_answer(text, "choice", options) == option
+    assert extract_answer("The answer is E. energy", "choice", options) == "energy"  # D differs in a full stop alone
+
+
+@pytest.mark.parametrize(
+    ("text", "gold", "right"),
+    [
+        (r"\boxed{(-\infty,-8)\cup (8,\infty)}", r"(-\infty,-8)\cup (8,\infty)", True),
+        ("The answer is 7(x+3) (x-3).", "7(x+3)(x-3)", True),
+        ("The answer is 7(x+3) (by factoring).", "7(x+3)", True),
+        (r"The answer is 11,\! 111,\! 100", "11111100", True),
+        ("\\boxed{90\\text{ square\nunits}}", "90", True),
+        # Words behind a box, or a check of it, state no other answer; a number or formula does.
+        (r"\boxed{\frac{130}{231}}. The final answer is positive, because -1*-1=1.", r"\frac{130}{231}", True),
+        (r"\boxed{44}. We may check our answer: $17 \cdot 44 = 748$, so it is correct.", "44", True),
+        (r"\boxed{(3, 2)} (Either point is a correct answer to this problem.)", "(3,2)", True),
+        (r"\boxed{3}. No, the answer is 4.", "3", False),
+        # The equation of a curve is not the number on its right side; a value that is said to be one is.
+        ("The answer is x^2 + y^2 = 13.", "13", False),
+        ("The answer is y^2 + x^2 = 13.", "x^2+y^2=13", True),
+        ("The answer is 10x - 4y = 0", "0", False),
+        ("The answer is x + y = 13.", "13", True),
+        ("The answer is 10m + n = 53.", "53", True),
+        # A base is part of a numeral.
+        ("The answer is 52_8.", "52_{8}", True),
+        ("The answer is 52_8.", "52", False),
+        ("The answer is 52.", "52_8", False),
+    ],
+)
+def test_answers_of_competition_problems(text, gold, right):
+    assert is_right(text, gold, "math") is right
+
+
 def test_prediction_and_answer_are_folded_alike():
     assert is_right("The answer is humidity", "Humidity", "choice", ["ecology", "humidity"])
     assert is_right("The answer is Humidity.", "humidity", "choice", ["ecology", "humidity"])

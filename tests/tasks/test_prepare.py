@@ -61,7 +61,7 @@ def test_a_folder_gives_its_splits_and_counts_them(tmp_path, folder):
     assert set(tables["benchmarks"]["source"]) == {"test"}
     assert numbers == {
         "problems/train": 40, "problems/development": 10, "problems/test": 10,
-        "rejected": 0, "duplicates": 0, "overlap": 0,
+        "rejected": 0, "duplicates": 0, "repeated_options": 0, "overlap": 0,
         # "What is 3+1?" and "What is 200+1?" share 4 of 5 words
         "overlap/test/exact": 0, "overlap/test/near": 40, "overlap/test/nearly_asked": 10,
         "overlap/development/exact": 0, "overlap/development/near": 40, "overlap/development/nearly_asked": 10,
@@ -223,6 +223,17 @@ def test_a_published_benchmark_is_read_from_its_own_folder(tmp_path, folder):
     assert tables["benchmarks"].select("source", "answer").rows() == [("svamp", "4")]
     assert PrepareOptions(**options).parts() == [module_name("jsonl"), module_name("svamp")]
     assert PrepareOptions(**options).files() == [folder, tmp_path / "svamp"]
+
+
+def test_options_listed_twice_are_counted_over_all_splits_and_subjects_reach_the_benchmarks(tmp_path, folder):
+    item = {"question": "2*2?", "subject": "elementary_mathematics", "choices": ["4", "4", "2"], "answer": 0}
+    (tmp_path / "mmlu_math").mkdir()
+    (tmp_path / "mmlu_math/test.json").write_text(json.dumps([item, item | {"question": "8/2?"}]))
+    write(folder / "train.jsonl", [problem(1, options=["2", "2"]), *(problem(number) for number in range(2, 40))])
+    options = {"benchmarks": ["test", "mmlu_math"], "paths": {"mmlu_math": str(tmp_path / "mmlu_math")}}
+    tables, numbers = prepared(tmp_path, dataset=str(folder), **options)
+    assert numbers["repeated_options"] == 1 + 2
+    assert tables["benchmarks"]["subject"].to_list() == [None] * 10 + ["elementary_mathematics"] * 2
 
 
 def test_the_offline_dataset_needs_no_files(tmp_path):

@@ -50,6 +50,14 @@ def test_another_shape_is_named_with_file_and_column(tmp_path):
         read_table("predictions", tmp_path / "odd.parquet")
 
 
+def test_a_table_of_problems_from_before_there_were_subjects_is_read_with_nulls(tmp_path):
+    row = {"problem_id": "p", "question": "1+1?", "solution": "The answer is 2.", "answer": "2", "source": "mine"}
+    table("problems", [row]).drop("subject").write_parquet(tmp_path / "old.parquet")
+    assert read_table("problems", tmp_path / "old.parquet")["subject"].to_list() == [None]
+    assert read_table("problems", tmp_path / "old.parquet", ["subject", "answer"]).rows() == [(None, "2")]
+    assert read_table("problems", tmp_path / "old.parquet", ["answer"]).columns == ["answer"]
+
+
 def test_a_file_that_is_missing_or_no_parquet_is_named(tmp_path):
     with pytest.raises(UserError, match="absent.parquet"):
         read_table("predictions", tmp_path / "absent.parquet")

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from tasks import datasets
+from tasks.dataset_rows import judge, repeats_an_option
 from tasks.errors import UserError
 from tasks.records import stable_id
 
@@ -28,6 +29,7 @@ def test_a_good_row_becomes_a_problem_in_the_text_form(tmp_path):
             "options": None,
             "source": "mine",
             "split": "all",
+            "subject": None,
         }
     ]
 
@@ -138,6 +140,45 @@ def test_a_file_that_is_not_text_is_one_clear_line(tmp_path):
         datasets.load(str(tmp_path / "mine.jsonl"), "train")
 
 
-def test_every_dataset_is_described_in_a_line():
-    assert {"arithmetic", "gsm8k", "jsonl", "svamp"} <= set(datasets.names())
-    assert all("\n" not in datasets.describe(name) and name for name in datasets.names())
+def test_every_dataset_is_described_in_a_line_with_its_splits_licence_and_source():
+    assert datasets.names() == [
+        "arc_easy", "arithmetic", "ecqa", "gsm8k", "jsonl", "math", "mmlu_math", "openbookqa", "qasc", "svamp",
+    ]  # fmt: skip
+    for name in datasets.names():
+        line, module = datasets.describe(name), datasets.get(name)
+        assert "\n" not in line
+        assert line.endswith(f"; {module.SOURCE}; {module.LICENCE}")
+        assert all(split in line for split in module.SPLITS)
+    assert "[train 6962, development 511, test 1319]" in datasets.describe("gsm8k")
+    assert "[train, development, test 5000]" in datasets.describe("math")
+    assert "[train, development, test, all]" in datasets.describe("jsonl")
+
+
+@pytest.mark.parametrize("name", [name for name in datasets.names() if name != "jsonl"])
+def test_a_dataset_has_the_rows_that_it_is_said_to_have(name, request):
+    module = datasets.get(name)
+    folder = None if module.HUB is None else request.getfixturevalue("real_data") / name
+    counts = {}
+    for split in module.ROWS:
+        rows = [record.get("split", split) for _, record in module.rows(split, folder)]
+        counts[split] = rows.count(split)
+    assert counts == module.ROWS
+
+
+def test_a_subject_is_kept_and_must_be_text():
+    record = GOOD | {"answer": "2", "subject": " Algebra "}
+    assert judge(record, "mine").subject == "Algebra"
+    assert judge(record | {"subject": ""}, "mine").subject is None
+    assert "field 'subject' is not text but int" in judge(record | {"subject": 1}, "mine").reason
+
+
+def test_options_that_differ_in_case_are_two_and_in_spaces_one():
+    assert repeats_an_option(["687", "687", "1,493"])
+    assert repeats_an_option(["a  tree", "a tree "])
+    assert not repeats_an_option(["Sc", "sC"])  # formulas of logic
+    assert not repeats_an_option(None)
+
+
+def test_half_of_a_surrogate_pair_is_set_aside_where_a_file_is_carved_too(tmp_path):
+    loaded = read(tmp_path, GOOD, GOOD | {"question": "\ud800"}, split="train")
+    assert "not valid Unicode" in loaded.all_rejected[0]["reason"]
