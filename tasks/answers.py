@@ -41,8 +41,6 @@ MAX_BARE_WORDS = 4  # of a completion that is a number with its units, as "about
 
 _JUDGEMENT = re.compile(r"\s*(?:in)?correct\b", re.IGNORECASE)  # "our answer is correct" states none
 _INLINE_MATH = re.compile(r"(?<!\\)\$(?! )([^$\n]+)(?<! )(?<!\\)\$|\\\((.+?)\\\)")
-# A sum in x, y, z with coefficients or powers on the left: the equation of a curve, and no value as `m + n = 13` is.
-_CURVE = re.compile(r"(?=[^=]*[-+])(?=[^=]*\d)[^=]*[xyz][^=]*[xyz][^=]*=")
 # Parentheses without a word in them go on with a formula: `7(x+3) (x-3)`, but `5 (so even)`.
 _FACTOR = re.compile(r"\s\((?![^()]*(?<![\\A-Za-z])[A-Za-z]{2,})")
 _FUNCTIONS = frozenset(("sqrt", "pi", "sin", "cos", "tan", "cot", "sec", "csc", "log", "ln", "exp", "infty"))
@@ -189,8 +187,11 @@ def _number(text: str) -> PlainNumber | None:
 
 
 def _is_curve(text: str) -> bool:
-    """Whether `text` is the equation of a line, plane or conic, so that its right side alone is no answer."""
-    return _CURVE.match(re.sub(r"\\[A-Za-z]+", "", text)) is not None
+    """Whether `text` is the equation of a line, plane or conic, whose right side is no answer: on its left stands a
+    sum in x, y, z with coefficients or powers. (`m + n = 13` gives a value.)"""
+    left, equals, _ = re.sub(r"\\[A-Za-z]+", "", text).partition("=")
+    is_sum = bool(equals and re.search(r"[-+]", left) and re.search(r"\d", left))
+    return is_sum and len(re.findall(r"[xyz]", left)) > 1
 
 
 def _right_hand_side(text: str) -> PlainNumber | None:

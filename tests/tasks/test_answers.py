@@ -294,6 +294,8 @@ def test_hostile_answers_take_bounded_time():
     for answer in ("9^{9^{9^{9}}}", "9^9^9^9", "(9999)!", "9" * 100_000, "(" * 100_000, "2^{99999999}"):
         assert not is_right(rf"The answer is {answer}", r"\pi", "math")
         assert not is_right(rf"\boxed{{{answer}}}", r"\pi", "math")
+    for flood in ("The answer is " + "x" * 5000, "The answer is 2" + "-x" * 5000, "**a *b" * 50_000):
+        assert not is_right(flood, "17", "math")
     for flood in (r"\boxed{" * 100_000, "the answer is " * 50_000, "**" * 300_000, "answer" + " " * 500_000):
         assert not is_right(flood, "17", "math")
         assert not is_right(flood, "rain", "choice", OPTIONS)
