@@ -1,6 +1,6 @@
 """The cheapest way, in token edits, through a sample's lines and the reference steps that it needs."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
 from itertools import product
 from typing import NamedTuple
@@ -9,6 +9,7 @@ from tasks.teachers._steps import Step
 
 Changes = dict[Fraction | None, str]  # a wrong value → the text of the right one
 MAX_STEPS_A_LINE = 3  # reference steps that one line of a sample may stand for
+MISPLACED = 1.0  # edits that a kept line costs for each needed step on its wrong side
 
 
 class Fit(NamedTuple):
@@ -23,20 +24,24 @@ class Fit(NamedTuple):
 class _Cell(NamedTuple):
     """The fewest edits so far, where they come from, and the line added there."""
 
-    edits: int
+    edits: float
     back: tuple[int, int] | None
     text: str | None  # None for a deleted line
     changes: Changes
 
 
-def aligned(steps: list[Step], kept: set[int], needed: list[Step], fit: Fit) -> tuple[list[str], Changes]:
+def aligned(
+    steps: list[Step], kept: Mapping[int, int], needed: list[tuple[int, Step]], fit: Fit
+) -> tuple[list[str], Changes]:
     """The new lines, and the wrong values that were put right on the way.
 
-    A line of `kept` stays as it is; each of the `needed` reference steps is said by a line or inserted.
+    A line of `kept` stays as it is; each of the `needed` reference steps is said by a line or inserted. Both come
+    with their places in the reference, so that what a line computes is there when another needs it.
     """
     table: dict[tuple[int, int], _Cell] = {(0, 0): _Cell(0, None, "", {})}
+    wanted = [step for _, step in needed]
 
-    def offer(i: int, j: int, edits: int, text: str | None, changes: Changes | None = None) -> None:
+    def offer(i: int, j: int, edits: float, text: str | None, changes: Changes | None = None) -> None:
         total = table[here].edits + edits
         # Of equally cheap ways the last is taken: the one that keeps a line first and inserts after it.
         if (i, j) not in table or total <= table[i, j].edits:
@@ -45,17 +50,18 @@ def aligned(steps: list[Step], kept: set[int], needed: list[Step], fit: Fit) -> 
     for here in product(range(len(steps) + 1), range(len(needed) + 1)):
         i, j = here
         if j < len(needed):
-            offer(i, j + 1, len(needed[j].words) + 1, needed[j].text)
+            offer(i, j + 1, len(wanted[j].words) + 1, wanted[j].text)
         if i == len(steps):
             continue
         if i in kept:
-            offer(i + 1, j, 0, steps[i].text)
+            misplaced = sum((place > kept[i]) == (k < j) for k, (place, _) in enumerate(needed))
+            offer(i + 1, j, MISPLACED * misplaced, steps[i].text)
             continue
         offer(i + 1, j, len(steps[i].words) + 1, None)
         if (text := fit.between(steps[i], steps[:i])) is not None:
             offer(i + 1, j, steps[i].edits(text), text)
         for size in range(1, min(MAX_STEPS_A_LINE, len(needed) - j) + 1):
-            for text, changes in fit.adaptations(steps[i], needed[j : j + size]):
+            for text, changes in fit.adaptations(steps[i], wanted[j : j + size]):
                 offer(i + 1, j + size, steps[i].edits(text), text, changes)
     return _path(table, (len(steps), len(needed)))
 

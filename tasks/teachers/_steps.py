@@ -1,4 +1,4 @@
-"""What the scripted teacher reads in a solution: each line's statements, and what the reference computes."""
+"""What the scripted teacher reads in a line of a solution: its statements, its numbers and what they count."""
 
 import re
 from dataclasses import dataclass
@@ -8,7 +8,6 @@ from functools import cached_property, lru_cache
 from rapidfuzz.distance import Levenshtein
 
 from tasks.equations import Equation, Number, equations, numbers
-from tasks.teachers import Problem
 
 WORD = re.compile(r"\w+|[^\w\s]")
 ANSWER_LINE = re.compile(
@@ -16,10 +15,23 @@ ANSWER_LINE = re.compile(
     r"(?P<answer>.*)",
     re.IGNORECASE,
 )
-SMALL = "zero one two three four five six seven eight nine ten eleven twelve".split()  # noqa: SIM905
-NUMBER_WORDS = {word: Fraction(value) for value, word in enumerate(SMALL)}
+VARIABLE = re.compile(  # a letter after "let", or beside an operator or number; no unit, no "5 x 3"
+    r"(?<=\blet )[a-z](?!\w)"
+    r"|(?:(?<=[-+*/=(])|(?<=[-+*/=(] )|(?<=\d))(?:[a-fi-kn-rt-wyz]|x(?! ?[\d$(.]))(?![\w'’])"
+    r"|(?<![\w'’])(?:[b-wyz]|x(?! ?[\d$(.]))(?= ?[-+*/=)])",
+    re.IGNORECASE,
+)
+SMALL = """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen
+    seventeen eighteen nineteen twenty"""
+TENS = "twenty thirty forty fifty sixty seventy eighty ninety hundred"
+NUMBER_WORDS = {word: Fraction(value) for value, word in enumerate(SMALL.split())}
+NUMBER_WORDS |= {word: Fraction(10 * value) for value, word in enumerate(TENS.split(), start=2)}
 NUMBER_WORDS |= {"half": Fraction(1, 2), "twice": Fraction(2), "thrice": Fraction(3), "dozen": Fraction(12)}
 NUMBER_WORDS |= {"double": Fraction(2), "triple": Fraction(3), "third": Fraction(3), "quarter": Fraction(4)}
+FUNCTION = """a an and are as at be because but by can did do does each every for from had has have he her his how if
+    in is it its many much of on one or per she since so that the their them then there these they this thus to was we
+    were what when which who will with would you"""
+FUNCTION_WORDS = frozenset(FUNCTION.split())
 
 
 @dataclass(frozen=True)
@@ -92,99 +104,30 @@ class Step:
         return all(equation.holds for equation in self.equations)
 
     @cached_property
-    def unit(self) -> str:
-        """The word after its last equation, in lower case without a plural s: "year" in "3 + 4 = 7 years"."""
-        match = re.match(r"\W{0,3}([A-Za-z]*)", self.text[self.statements[-1].end :]) if self.statements else None
-        return match[1].lower().rstrip("s") if match else ""
+    def variables(self) -> set[str]:
+        """Single letters that stand for unknown numbers, in lower case."""
+        return {match[0].lower() for match in VARIABLE.finditer(self.text)}
 
     @cached_property
     def vocabulary(self) -> set[str]:
         return {word.lower() for word in self.words if word[0].isalpha() and len(word) > 1}
+
+    @cached_property
+    def content(self) -> set[str]:
+        """Its words but for function words and number words, without a plural s."""
+        return {word.rstrip("s") for word in self.vocabulary - FUNCTION_WORDS - NUMBER_WORDS.keys()}
+
+    def counted(self, start: int, end: int) -> set[str]:
+        """What the number at `text[start:end]` counts: {"red", "tie"} for "10 red ties", {"$"} for "$4 each"."""
+        found = {"$"} if self.text[:start].rstrip().endswith("$") else set()
+        for word in re.findall(r"[A-Za-z]+|%|\S", self.text[end : end + 40])[:3]:
+            if not (word.isalpha() or word == "%") or word.lower() in FUNCTION_WORDS:
+                break
+            found.add({"dollar": "$", "dollars": "$"}.get(word.lower(), word.lower().rstrip("s")))
+        return found
 
 
 @lru_cache(maxsize=4096)
 def step_of(text: str) -> Step:
     """The line as a Step, read once."""
     return Step(text)
-
-
-class Reference:
-    """The reference solution: its steps, what each produces, and which numbers come from nowhere."""
-
-    def __init__(self, problem: Problem) -> None:
-        lines = [line for line in problem.solution.split("\n") if line.strip()]
-        ends = bool(lines) and ANSWER_LINE.fullmatch(lines[-1]) is not None
-        self.answer_line = lines.pop() if ends else f"The answer is {problem.answer}"
-        self.steps = [step_of(line) for line in lines]
-        self.answer = _number(problem.answer)
-        asked = step_of(problem.question)
-        self.asked_words = {word.rstrip("s") for word in asked.vocabulary}
-        self.vocabulary = asked.vocabulary.union(*(step.vocabulary for step in self.steps))
-        lower = {word.capitalize() for word in re.findall(r"\b[a-z]+", problem.question)}
-        self.names = set(re.findall(r"\b[A-Z][a-z]+", problem.question)) - lower
-        self._trace_values(_asked_values(asked))
-        self.ends_in_answer = self.answer is not None and self.answer in self.computed
-        results = [result for step in self.steps for result in step.results]
-        self.last_result = self.answer if self.ends_in_answer or not results else results[-1]
-
-    def _trace_values(self, asked: set[Fraction]) -> None:
-        """Which values each step produces, which are computed at all, and which are given."""
-        self.produces: list[set[Fraction]] = []
-        self.computed: set[Fraction] = set()
-        self.given = asked | {Fraction(1), Fraction(2), Fraction(100)}
-        for step in self.steps:
-            made = set(step.results)
-            if not step.equations:  # "Half of 318 is 159."
-                made = {n.value for n in step.numbers if n.value is not None} - asked
-            used = {n.value for e in step.equations for n in e.numbers if n.value is not None}
-            self.given |= used - self.computed - made
-            self.produces.append(made)
-            self.computed |= made
-        self.known = self.given | self.computed
-
-    def needed(self, established: set[Fraction]) -> list[Step]:
-        """The steps that the answer still needs when the established values are there already."""
-        if not self.ends_in_answer:
-            pairs = zip(self.steps, self.produces, strict=True)
-            return [step for step, made in pairs if not made or made - established]
-        if self.answer in established:
-            return []
-        last = max(j for j, made in enumerate(self.produces) if self.answer in made)
-        wanted, queue = {last}, [last]
-        while queue:
-            j = queue.pop()
-            for number in self.steps[j].numbers:
-                makers = [k for k in range(j) if number.value in self.produces[k]]
-                if makers and number.value not in established and makers[-1] not in wanted:
-                    wanted.add(makers[-1])
-                    queue.append(makers[-1])
-        return [self.steps[j] for j in sorted(wanted)]
-
-
-def _number(answer: str) -> Fraction | None:
-    """The value of an answer that holds exactly one number; None otherwise."""
-    found = numbers(answer)
-    if len(found) != 1 or found[0].value is None:
-        return None
-    return -found[0].value if answer[: found[0].start].rstrip("$ ").endswith(("-", "−")) else found[0].value
-
-
-def _asked_values(question: Step) -> set[Fraction]:
-    """The numbers of a question, in digits or words; percentages also as hundredths."""
-    values = {NUMBER_WORDS[word] for word in question.vocabulary if word in NUMBER_WORDS}
-    for number in question.numbers:
-        if number.value is not None:
-            values |= {number.value, number.value / 100} if number.is_percent else {number.value}
-    return values
-
-
-def grounded(step: Step, known: set[Fraction]) -> bool:
-    """Whether each equation of the step starts from known numbers or from the step's earlier results."""
-    known = set(known)
-    for equation in step.equations:
-        if any(n.value not in known for n in equation.numbers):
-            return False
-        known |= {n.value for n in equation.stated_numbers if n.value is not None}
-        if equation.stated_value is not None:
-            known.add(equation.stated_value)
-    return True

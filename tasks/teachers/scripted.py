@@ -7,10 +7,10 @@
 
 Several plans are made. Each keeps some of the sample's own sound steps, asks which reference steps the
 answer still needs, and aligns the other lines with those by dynamic programming over token edits: a line is
-kept, gets the numbers of a reference step, or is deleted; a reference step may be inserted. A plan is
-offered only if it is coherent: each number it uses is given or was computed before, and its last equation
-yields the answer. So the answer line alone is corrected only where the steps already lead to the right
-answer.
+kept, gets the numbers of a reference step that is about the same thing, or is deleted; a reference step may be
+inserted. A plan is offered only if it is coherent: each number it uses is given or was computed before, and its
+last equation makes the answer from the numbers of the question that the reference makes it from. So the answer
+line alone is corrected only where the steps already lead to the right answer.
 """
 
 import re
@@ -23,8 +23,9 @@ from tasks.teachers import Problem
 from tasks.teachers._alignment import Changes, Fit, aligned
 from tasks.teachers._choices import bodies as choice_bodies
 from tasks.teachers._choices import letter_answer
-from tasks.teachers._fitting import adaptations, between, with_numbers
-from tasks.teachers._steps import ANSWER_LINE, Reference, Step, grounded, step_of
+from tasks.teachers._fitting import adaptations, between, unsigned, with_numbers
+from tasks.teachers._reference import Made, Reference, Trace, grounded
+from tasks.teachers._steps import ANSWER_LINE, Step, step_of
 
 INLINE_ANSWER = re.compile(r"(?<=\S)\s+(?=(?:[A-Z][a-z]+,? )?[Tt]he (?:final )?answer is\b)")
 MAX_LINES, MAX_CHARACTERS = 60, 12_000  # of a sample; what lies beyond is not worth keeping
@@ -80,8 +81,10 @@ def _bodies(steps: list[Step], reference: Reference, problem: Problem, chosen: s
     answer = numbers(chosen)
     wrong_answer = answer[0].value if len(answer) == 1 else None
     found = [_recomputed(steps)]
-    for kept in (sound, {i for i in sound if i < first_wrong}, set()):
-        needed = reference.needed({value for i in kept for value in steps[i].results})
+    places = _places(sound)
+    for last in (len(steps), first_wrong, 0):
+        kept = {i: place for i, place in places.items() if i < last}
+        needed = [(j, reference.steps[j]) for j in reference.needed({made for i in kept for made in sound[i]})]
         changed: Changes = {wrong_answer: problem.answer} if wrong_answer not in reference.known else {}
         for _ in range(2):  # the second pass knows which values the first one put right
             fit = Fit(
@@ -91,49 +94,58 @@ def _bodies(steps: list[Step], reference: Reference, problem: Problem, chosen: s
             body, changes = aligned(steps, kept, needed, fit)
             changed = changed | {old: new for old, new in changes.items() if old not in reference.known}
         found.append(body)
-        found.append([s.text for i, s in enumerate(steps) if i in kept] + [s.text for s in needed])
+        found.append([s.text for i, s in enumerate(steps) if i in kept] + [s.text for _, s in needed])
     return found
 
 
-def _sound(steps: list[Step], reference: Reference) -> set[int]:
-    """Which steps compute truly from known numbers, towards something that the reference computes too."""
-    computed = set(reference.given)
-    true: list[int] = []
+def _sound(steps: list[Step], reference: Reference) -> dict[int, set[Made]]:
+    """Which steps compute truly from known numbers, towards something that the reference makes too, and what."""
+    trace, known = Trace(reference.asked, reference.computed), set(reference.given)
+    true: dict[int, set[Made]] = {}
     for i, step in enumerate(steps):
         is_new = all(step.text != steps[k].text for k in true)
-        if step.equations and step.is_true and not step.is_open and is_new and grounded(step, computed):
-            true.append(i)
-            computed |= set(step.results)
-    useful: set[int] = set()
-    wanted = set(reference.computed)
-    for i in reversed(true):
-        if wanted & set(steps[i].results):
-            useful.add(i)
-            wanted |= {n.value for e in steps[i].equations for n in e.numbers if n.value is not None}
+        if step.equations and step.is_true and not step.is_open and is_new and grounded(step, known):
+            true[i] = reference.covers(trace.add(step))
+            known |= set(step.results)
+    useful: dict[int, set[Made]] = {}
+    wanted: set[Fraction | None] = set()
+    for i, made in reversed(true.items()):
+        if made or (wanted | reference.assumed) & set(steps[i].results):
+            useful[i] = made
+            wanted |= {n.value for e in steps[i].equations for n in e.numbers} - reference.asked
     return useful
 
 
+def _places(sound: dict[int, set[Made]]) -> dict[int, int]:
+    """Where each sound step belongs among the reference's: with the first that it says, or before the next one's."""
+    places: dict[int, int] = {}
+    place = 0
+    for i in sorted(sound, reverse=True):
+        place = min((j for j, _ in sound[i]), default=place)
+        places[i] = place
+    return places
+
+
 def _coherent(body: list[str], reference: Reference) -> bool:
-    """Each number used is known by then, every equation holds, no line repeats, the last gives the answer."""
+    """Each number used is known by then, every equation holds, no line repeats, the last makes the answer."""
     if len(body) - len(set(body)) > body.count("") - ("" in body):
         return False
-    own = {step.text: made for step, made in zip(reference.steps, reference.produces, strict=True)}
-    known = set(reference.given)
-    last: Fraction | None = None
+    own = {step.text: made.keys() for step, made in zip(reference.steps, reference.makes, strict=True)}
+    trace, known = Trace(reference.asked, reference.computed), set(reference.given)
+    ends = reference.target is None
     for step in map(step_of, body):
+        made = trace.add(step, in_words=step.text in own)
         if step.text in own:
             used = {n.value for e in step.equations for n in e.numbers}
-            made = own[step.text]
-            if used & (reference.computed - made) - known:
+            if used & (reference.computed - own[step.text]) - known:
                 return False
         else:
-            made = set(step.results)
             said = {n.value for n in step.said}
-            if not step.is_true or not grounded(step, known) or said - made - reference.known - known:
+            if not step.is_true or not grounded(step, known) or said - made.keys() - reference.given - known:
                 return False
-        known |= made
-        last = step.results[-1] if step.results else last
-    return last == reference.last_result or (last is None and reference.last_result in known | {None})
+        known |= made.keys()
+        ends = reference.target in reference.covers(made) if made else ends
+    return ends
 
 
 def _recomputed(steps: list[Step]) -> list[str]:
@@ -146,7 +158,7 @@ def _recomputed(steps: list[Step]) -> list[str]:
             old = equation.stated_numbers[0]
             new = _written(equation.value)
             if not equation.holds and new is not None and len(equation.stated_numbers) == 1:
-                text = text[: old.start] + new + text[old.end :]
+                text = text[: unsigned(text, old)] + new + text[old.end :]
                 changed[old.value] = new
         lines.append(text)
     return lines
