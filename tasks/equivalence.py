@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from functools import lru_cache
 from typing import Any
 
@@ -24,7 +25,10 @@ SECONDS = 5  # for one question
 START_SECONDS = 120  # for importing math-verify on a busy machine
 
 # Short texts that cost sympy long: towers of powers, powers and factorials of large numbers, long numerals.
-_COSTLY = re.compile(r"\^[^^]*\^|\d{40}|\^\s*\{?\s*-?\d{4}|\d{3}\s*!|!\s*!")
+_COSTLY = re.compile(
+    r"\^\s*(?:\{[^}]*\^|\([^)]*\^|-?\w+\s*\^|\\\w+\s*\{[^}]*\}\s*\^)|\^[^()]*\)\s*\^\s*\{?\s*-?\d\d"
+    r"|\d{40}|\^\s*\{?\s*-?\d{4}|\d{3}\s*!|!\s*!"
+)
 
 _lock = threading.Lock()
 _worker: "subprocess.Popen[str] | None" = None
@@ -36,13 +40,17 @@ def equivalent(gold: str, predicted: str) -> bool:
     """Whether math-verify finds the two expressions equal, either way round (it is asymmetric on intervals).
 
     False where it cannot tell, where either side is longer than `MAX_LENGTH`, and where it needs more than
-    `SECONDS`. Raises RuntimeError only if math-verify itself cannot be started.
+    `SECONDS`. A worker that dies sooner than that is replaced, and the new one asked the same. Raises
+    RuntimeError only if math-verify itself cannot be started.
     """
     if any(len(side) > MAX_LENGTH or _COSTLY.search(side) for side in (gold, predicted)):
         return False
     with _lock:
-        worker = _running_worker()
-        return _ask(worker, [gold, predicted]) == "True"
+        started = time.monotonic()
+        answer = _ask(_running_worker(), [gold, predicted])
+        if not answer and time.monotonic() - started < SECONDS:  # it did not die of the question
+            answer = _ask(_running_worker(), [gold, predicted])
+        return answer == "True"
 
 
 def _ask(worker: "subprocess.Popen[str]", question: list[str]) -> str:
@@ -86,6 +94,16 @@ def _running_worker() -> "subprocess.Popen[str]":
         atexit.register(_stop)
     _worker, _owner = worker, os.getpid()
     return worker
+
+
+def _renew_lock() -> None:
+    """In a forked child: another thread of the parent may have held the lock, and no one would release it here."""
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 def _stop() -> None:
