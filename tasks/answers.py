@@ -19,8 +19,9 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Literal
 
-from tasks.equivalence import MAX_LENGTH as MAX_EXPRESSION
-from tasks.equivalence import equivalent
+from tasks.colons import same_by_colon
+from tasks.formulas import has_unknowns, is_formula, same_formula
+from tasks.notation import plain_notation
 from tasks.plain_number import PlainNumber, plain_number
 from tasks.statements import (
     BOLD,
@@ -38,9 +39,10 @@ Kind = Literal["math", "choice"]
 
 MAX_BARE_WORDS = 4  # of a completion that is a number with its units, as "about 5 square kilometers"
 
+_ARTICLE = re.compile(r"^(?:an?|the) (?=\w\w)")
 _JUDGEMENT = re.compile(r"\s*(?:in)?correct\b", re.IGNORECASE)  # "our answer is correct" states none
 _INLINE_MATH = re.compile(r"(?<!\\)\$(?! )([^$\n]+)(?<! )(?<!\\)\$|\\\((.+?)\\\)")
-_FUNCTIONS = frozenset(("sqrt", "pi", "sin", "cos", "tan", "cot", "sec", "csc", "log", "ln", "exp", "infty"))
+_REMARK = re.compile(r"\s\((?:≈|\\approx|~|=|-?[\d.]+\))")  # as behind "\sqrt{2} (1.41)"
 _LABEL = re.compile(
     r"(?:(?:the\s+)?(?:option|choice|letter)\s+)?(?:\(([A-Za-z])\)|\[([A-Za-z])\]|([A-Z])(?![A-Za-z0-9'’]))"
 )
@@ -79,14 +81,18 @@ def same_answer(found: str, answer: str, kind: Kind, options: Sequence[str] | No
 
 
 def same_math(gold: str, found: str) -> bool:
-    """Whether two mathematical answers are equal: numbers exactly, expressions as math-verify sees them."""
+    """Whether two mathematical answers are equal: numbers exactly, texts by their words, formulas by meaning."""
+    if gold == found:
+        return True
     gold, found = unwrap(gold[:MAX_STATEMENT]), unwrap(found[:MAX_STATEMENT])
     number, other = plain_number(gold), plain_number(found)
     if number and other:
         return number.equals(other)
-    if _fold_math(gold) == _fold_math(found):
+    gold, found = plain_notation(gold), plain_notation(found)
+    if _fold_math(gold) == _fold_math(found) or _same_words(gold, found):
         return True
-    return _is_expression(gold) and _is_expression(found) and equivalent(gold, found)
+    verdict = same_by_colon(gold, found)
+    return same_formula(gold, found) if verdict is None else verdict
 
 
 def readable_math(answer: str) -> str | None:
@@ -139,10 +145,8 @@ def _bare_answer(text: str, kind: Kind, options: Sequence[str]) -> str | None:
     """The answer of a completion that is nothing but an answer, or whose last line is wholly bold."""
     text = plain_typography(text).strip()
     last = text[text.rfind("\n") + 1 :].strip(" .")
-    if len(last) > MAX_STATEMENT or STATEMENT.search(last):
-        return None
     is_bold = BOLD.fullmatch(last) is not None
-    if "\n" in text and not is_bold:
+    if len(last) > MAX_STATEMENT or ("\n" in text and not is_bold) or STATEMENT.search(last):
         return None
     inner = unwrap(last)
     if kind == "choice":
@@ -165,6 +169,9 @@ def _read_math(statement: str) -> str | None:
         formula = unwrap(formulas[0])
         number = plain_number(formula) or _right_hand_side(formula)
         return number.text if number else formula or None
+    for part in parts:
+        if is_formula(plain_notation(part)) and not _REMARK.search(part):
+            return part
     return parts[-1] or parts[0] or None
 
 
@@ -173,23 +180,21 @@ def _right_hand_side(text: str) -> PlainNumber | None:
     left, equals, right = text.rpartition("=")
     if not equals or left.endswith(("!", "\\ne")) or re.search(r"[,;<>≤≥]|\\[lg]eq?\b|\b(?:or|and)\b", left):
         return None
-    return plain_number(right)
+    return None if has_unknowns(left.partition("=")[0]) else plain_number(right)
 
 
 def _fold_math(text: str) -> str:
-    """`text` for literal comparison: no spaces, no sizing commands, one spelling of fractions and text."""
-    text = TEXT_COMMAND.sub(r"\1", text)
-    text = re.sub(r"\\(?:left|right|big|Big|,|!|;|:| )", "", text)
-    return re.sub(r"\s+", "", re.sub(r"\\[dt]frac", r"\\frac", text))
+    """`text` in plain notation for literal comparison: no text commands, no spaces but between digits."""
+    return re.sub(r"(?<!\d)\s+|\s+(?!\d)", "", TEXT_COMMAND.sub(r"\1", text))
 
 
-def _is_expression(text: str) -> bool:
-    """Whether `text` can be a formula for math-verify: short, no running words, no dangling operator."""
-    words = re.findall(r"[^\W\d_]{2,}", re.sub(r"\\[A-Za-z]+", " ", TEXT_COMMAND.sub(" ", text)))
-    if len(text) > MAX_EXPRESSION or any(word.lower() not in _FUNCTIONS for word in words):
+def _same_words(gold: str, found: str) -> bool:
+    """Whether two texts of words, not formulas, differ in case, an article and the punctuation around them alone."""
+    sides = [TEXT_COMMAND.sub(r"\1", side) for side in (gold, found)]
+    if any("\\" in side or not re.search(r"[^\W\d_]{2}", side) for side in sides):
         return False
-    dangling = r"[-+*/^=<>(\[{\\]\s*$|^\s*[*/^=<>)\]}]|\d\s+\d"
-    return bool(re.search(r"\w", text)) and not re.search(dangling, text)
+    first, second = (_ARTICLE.sub("", _fold_option(side)) for side in sides)
+    return first == second
 
 
 def _fold_option(text: str) -> str:
