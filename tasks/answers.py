@@ -22,7 +22,7 @@ from typing import Literal
 from tasks.colons import same_by_colon
 from tasks.formulas import has_unknowns, is_formula, same_formula
 from tasks.notation import plain_notation
-from tasks.plain_number import PlainNumber, plain_number
+from tasks.plain_number import PlainNumber, decimal_text, plain_number
 from tasks.statements import (
     BOLD,
     MATH_MARKS,
@@ -40,12 +40,15 @@ Kind = Literal["math", "choice"]
 MAX_BARE_WORDS = 4  # of a completion that is a number with its units, as "about 5 square kilometers"
 
 _ARTICLE = re.compile(r"^(?:an?|the) (?=\w\w)")
+_HYPHEN = re.compile(r"(?<=[^\W\d_]{2})-(?=[^\W\d_]{2})")
 _JUDGEMENT = re.compile(r"\s*(?:in)?correct\b", re.IGNORECASE)  # "our answer is correct" states none
 _INLINE_MATH = re.compile(r"(?<!\\)\$(?! )([^$\n]+)(?<! )(?<!\\)\$|\\\((.+?)\\\)")
 _REMARK = re.compile(r"\s\((?:≈|\\approx|~|=|-?[\d.]+\))")  # as behind "\sqrt{2} (1.41)"
-_LABEL = re.compile(
-    r"(?:(?:the\s+)?(?:option|choice|letter)\s+)?(?:\(([A-Za-z])\)|\[([A-Za-z])\]|([A-Z])(?![A-Za-z0-9'’]))"
+_LABEL = re.compile(  # a small letter alone counts too, but "a" is a word
+    r"(?:(?i:(?:the\s+)?(?:option|choice|letter))\s+)?"
+    r"(?:\(([A-Za-z])\)|\[([A-Za-z])\]|([A-Z](?![A-Za-z0-9'’])|[a-z](?=\))|[b-z](?=[.:]?\s*$)))"
 )
+_LABEL_END = re.compile(r"\s*$|[).:,]|\s-\s|\s+(?:because|since|as)\b")
 
 
 def extract_answer(text: str, kind: Kind, options: Sequence[str] | None = None) -> str | None:
@@ -112,27 +115,35 @@ def named_option(text: str, options: Sequence[str]) -> str | None:
     """
     statement = unwrap(text[:MAX_STATEMENT])
     for part in prefixes(statement):
-        for fold in (str.strip, _fold_option, _fold_words, _number_text):
+        for fold in (str.strip, _fold_option, _fold_words, _fold_article, _number_text):
             wanted = fold(part)
             matches = [option for option in options if wanted and fold(option) == wanted]
             if len({option.strip(" .") for option in matches}) == 1:
-                return matches[0]
-    return _lettered_option(statement, options)
+                label = _LABEL.match(statement[len(part) :].strip())
+                is_other = label and _lettered_option(label[0], options) not in (None, matches[0])
+                return None if is_other else matches[0]
+        if part == statement and (option := _lettered_option(statement, options, confirmed=True)):
+            return option
+    return _lettered_option(TEXT_COMMAND.sub(r"\1 ", statement).strip(), options)
 
 
-def _lettered_option(statement: str, options: Sequence[str]) -> str | None:
-    """The option that `(B)`, `B.`, `option B` or `B. rain` names; None if letter and text disagree."""
+def _lettered_option(statement: str, options: Sequence[str], confirmed: bool = False) -> str | None:
+    """The option that `(B)`, `B.`, `option B` or `B. rain` names; None if letter and text disagree.
+
+    With `confirmed` the text must be there.
+    """
     match = _LABEL.match(statement)
     if match is None:
         return None
     place = ord(next(group for group in match.groups() if group).upper()) - ord("A")
     rest = statement[match.end() :]
     in_brackets = match[3] is None
-    if place >= len(options) or not (in_brackets or re.match(r"\s*$|[).:,]|\s+(?:because|since|as)\b", rest)):
+    if place >= len(options) or not (in_brackets or _LABEL_END.match(rest)):
         return None
-    rest = rest.lstrip(" ).:,")
-    others = {named for part in prefixes(rest) if (named := _by_text(part, options))}
-    return options[place] if not others or options[place] in others else None
+    rest = rest.lstrip(" ).:,").removeprefix("- ")
+    others = {_fold_option(named) for part in prefixes(rest) if (named := _by_text(part, options))}
+    is_named = _fold_option(options[place]) in others or not (others or confirmed)
+    return options[place] if is_named else None
 
 
 def _by_text(part: str, options: Sequence[str]) -> str | None:
@@ -151,8 +162,9 @@ def _bare_answer(text: str, kind: Kind, options: Sequence[str]) -> str | None:
     inner = unwrap(last)
     if kind == "choice":
         label = _LABEL.match(inner)
-        is_letter = label is not None and not inner[label.end() :].strip(" ).:")
-        return named_option(inner, options) if is_letter or _by_text(inner, options) else None
+        rest = inner[label.end() :].strip(" ).:") if label else inner
+        is_named = not rest or _by_text(rest, options) or _by_text(inner, options)
+        return named_option(inner, options) if is_named else None
     is_formula = any(last.startswith(left) and last.endswith(right) for left, right in MATH_MARKS)
     number = plain_number(inner) if is_bold or len(last.split()) <= MAX_BARE_WORDS else None
     return number.text if number else _read_math(inner) if is_bold or is_formula else None
@@ -199,16 +211,22 @@ def _same_words(gold: str, found: str) -> bool:
 
 def _fold_option(text: str) -> str:
     """An option's text with case, spaces and the punctuation around it folded."""
-    folded = unicodedata.normalize("NFKC", text).casefold()
+    folded = unicodedata.normalize("NFKC", plain_typography(TEXT_COMMAND.sub(r"\1", text))).casefold()
     return " ".join(folded.split()).strip(" .,;:!?\"'“”‘’")
 
 
 def _fold_words(text: str) -> str:
-    """The words of an option alone: punctuation inside it folded too, but signs of mathematics kept."""
-    return " ".join(re.findall(r"[^\W_]+|[-+*/^=<>%$°(){}\[\]]", _fold_option(text)))
+    """The words of an option alone: punctuation inside it folded too, but signs of mathematics and logic kept."""
+    text = _HYPHEN.sub(" ", _fold_option(text).replace("’", "'"))
+    return " ".join(re.findall(r"[^\W_]+|[-+*/^=<>%$°(){}\[\]~¬∨∧⊃≡|]", text))
+
+
+def _fold_article(text: str) -> str:
+    """The words of an option without an article before them."""
+    return _ARTICLE.sub("", _fold_words(text))
 
 
 def _number_text(text: str) -> str:
-    """The canonical text of a plain number, so that `1,000` names the option `1000`; else empty."""
+    """The value of a plain number as text, so that `1,000` names the option `1000`; else empty."""
     number = plain_number(unwrap(text))
-    return number.text if number else ""
+    return decimal_text(number.value) + "%" * number.percent + number.half_day if number else ""
