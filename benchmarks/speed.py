@@ -1,6 +1,6 @@
 """Ratios of speed, each of two things measured in turn in one run:
 
-    python benchmarks/speed.py                       alignment and scoring (about a minute)
+    python benchmarks/speed.py                       alignment, scoring, verifying (about a minute)
     python benchmarks/speed.py --orchestration tiny  the flow, its shards and checkpoints against the ten plain
                                                      functions, without any of them (twice a whole run)
 
@@ -9,6 +9,7 @@ Timings depend on the machine and on what else runs there; the ratios much less.
 
 import argparse
 import importlib
+import operator
 import os
 import platform
 import random
@@ -21,6 +22,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import starmap
 from pathlib import Path
 
+import math_verify
 import torch
 import transformers
 
@@ -28,6 +30,7 @@ from models import policy, tiny
 from models.batch import Example
 from models.logprobs import completion_logprobs
 from tasks.align import edit_operations
+from tasks.answers import is_right
 from tasks.datasets import arithmetic
 from tasks.prompts import solution_completion, solve_prompt
 
@@ -117,6 +120,44 @@ def scoring(batch_size: int = 16, count: int = 256) -> None:
     report(f"scoring, batches of {batch_size} against one at a time", ratios, detail)
 
 
+def answers(count: int) -> list[tuple[str, str]]:
+    """Solutions in the style of GSM8K with a gold answer each, of which every second one is another number."""
+    draw = random.Random(0)
+    units = ["", " apples", " dollars per week", " miles an hour", " kg", " square feet"]
+    made = []
+    for place in range(count):
+        value, places = draw.randrange(1, 10**7), draw.choice([0, 0, 0, 0, 2])
+        gold = f"{value / 10**places:.{places}f}"
+        whole, _, part = gold.partition(".")
+        stated = f"{int(whole):,}" + (f".{part}" if part else "") + draw.choice(units)
+        half = value // 2
+        steps = f"First it is {value} - {half} = {value - half}.\nThen it is {value - half} + {half} = {value}."
+        made.append((f"{steps}\nThe answer is {stated}.", gold if place % 2 else f"{int(whole) + 7}"))
+    return made
+
+
+def verifying() -> None:
+    """`is_right` against math-verify on whole completions, each answer another number."""
+    many = answers(10_000)
+    few = many[:300]
+
+    def by_math_verify(rows: Sequence[tuple[str, str]]) -> list[bool]:
+        return [math_verify.verify(math_verify.parse(gold), math_verify.parse(text)) for text, gold in rows]
+
+    def by_verifier(rows: Sequence[tuple[str, str]]) -> list[bool]:
+        return [is_right(text, gold, "math") for text, gold in rows]
+
+    assert by_verifier(many) == [place % 2 == 1 for place in range(len(many))]
+    differing = sum(map(operator.ne, by_verifier(few), by_math_verify(few)))
+    slow, fast, ratios = in_turn(lambda: by_math_verify(few), lambda: by_verifier(many), 5)
+    # The fast one does more answers in a round, so that it runs long enough to be measured.
+    ratios = [ratio * len(many) / len(few) for ratio in ratios]
+    detail = (
+        f"{len(many) / fast:,.0f} answers/s against {len(few) / slow:,.0f}; {differing} of {len(few)} verdicts differ"
+    )
+    report("verifying numbers, the verifier against math-verify", ratios, detail)
+
+
 class Plainly:
     """Runs the method's stages as plain functions in a folder, each in one piece: no Prefect, no MLflow, no keys, no
     shards, no checkpoints."""
@@ -170,6 +211,7 @@ def main() -> None:
     else:
         alignment()
         scoring()
+        verifying()
 
 
 if __name__ == "__main__":

@@ -19,8 +19,9 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Literal
 
-from tasks.equivalence import MAX_LENGTH as MAX_EXPRESSION
-from tasks.equivalence import equivalent
+from tasks.colons import same_by_colon
+from tasks.formulas import has_unknowns, is_formula, same_formula
+from tasks.notation import plain_notation
 from tasks.plain_number import PlainNumber, plain_number
 from tasks.statements import (
     BOLD,
@@ -39,14 +40,16 @@ Kind = Literal["math", "choice"]
 
 MAX_BARE_WORDS = 4  # of a completion that is a number with its units, as "about 5 square kilometers"
 
+_ARTICLE = re.compile(r"^(?:an?|the) (?=\w\w)")
+_HYPHEN = re.compile(r"(?<=[^\W\d_]{2})-(?=[^\W\d_]{2})")
 _JUDGEMENT = re.compile(r"\s*(?:in)?correct\b", re.IGNORECASE)  # "our answer is correct" states none
 _INLINE_MATH = re.compile(r"(?<!\\)\$(?! )([^$\n]+)(?<! )(?<!\\)\$|\\\((.+?)\\\)")
-# Parentheses without a word in them go on with a formula: `7(x+3) (x-3)`, but `5 (so even)`.
-_FACTOR = re.compile(r"\s\((?![^()]*(?<![\\A-Za-z])[A-Za-z]{2,})")
-_FUNCTIONS = frozenset(("sqrt", "pi", "sin", "cos", "tan", "cot", "sec", "csc", "log", "ln", "exp", "infty"))
-_LABEL = re.compile(
-    r"(?:(?:the\s+)?(?:option|choice|letter)\s+)?(?:\(([A-Za-z])\)|\[([A-Za-z])\]|([A-Z])(?![A-Za-z0-9'’]))"
+_REMARK = re.compile(r"\s\((?:≈|\\approx|~|=|-?[\d.]+\))")  # as behind "\sqrt{2} (1.41)"
+_LABEL = re.compile(  # a small letter alone counts too, but "a" is a word
+    r"(?:(?i:(?:the\s+)?(?:option|choice|letter))\s+)?"
+    r"(?:\(([A-Za-z])\)|\[([A-Za-z])\]|([A-Z](?![A-Za-z0-9'’])|[a-z](?=\))|[b-z](?=[.:]?\s*$)))"
 )
+_LABEL_END = re.compile(r"\s*$|[).:,]|\s-\s|\s+(?:because|since|as)\b")
 
 
 def extract_answer(text: str, kind: Kind, options: Sequence[str] | None = None) -> str | None:
@@ -63,7 +66,7 @@ def extract_answer(text: str, kind: Kind, options: Sequence[str] | None = None) 
             return named_option(statement, options or ())
         if not _JUDGEMENT.match(statement) and (answer := _read_math(statement)):
             # Words behind a box only talk about it: `\boxed{5}. The answer is positive, since ...`
-            box = None if plain_number(answer) or _is_expression(answer) else last_boxed(text)
+            box = None if plain_number(answer) or is_formula(plain_notation(answer)) else last_boxed(text)
             return (_read_math(box) if box else None) or answer
     return None
 
@@ -84,16 +87,18 @@ def same_answer(found: str, answer: str, kind: Kind, options: Sequence[str] | No
 
 
 def same_math(gold: str, found: str) -> bool:
-    """Whether two mathematical answers are equal: numbers exactly, expressions as math-verify sees them."""
+    """Whether two mathematical answers are equal: numbers exactly, texts by their words, formulas by meaning."""
+    if gold == found:
+        return True
     gold, found = unwrap(gold[:MAX_STATEMENT]), unwrap(found[:MAX_STATEMENT])
     number, other = plain_number(gold), plain_number(found)
     if number and other:
         return number.equals(other)
-    if _fold_math(gold) == _fold_math(found):
+    gold, found = plain_notation(gold), plain_notation(found)
+    if _fold_math(gold) == _fold_math(found) or _same_words(gold, found):
         return True
-    if any(_is_curve(one) and "=" not in other for one, other in ((gold, found), (found, gold))):
-        return False  # math-verify compares the right side of an equation
-    return _is_expression(gold) and _is_expression(found) and equivalent(gold, found)
+    verdict = same_by_colon(gold, found)
+    return same_formula(gold, found) if verdict is None else verdict
 
 
 def readable_math(answer: str) -> str | None:
@@ -113,32 +118,45 @@ def named_option(text: str, options: Sequence[str]) -> str | None:
     """
     statement = unwrap(text[:MAX_STATEMENT])
     for part in prefixes(statement):
-        for fold in (_plain, _fold_option, _fold_words):
-            wanted = fold(part)
-            matches = [option for option in options if wanted and fold(option) == wanted]
-            if len({option.strip(" .") for option in matches}) == 1:
-                return matches[0]
-        if number := plain_number(unwrap(part)):  # `1,000` names the option `1000`, `5` the option `$5`
-            others = ((option, plain_number(unwrap(option))) for option in options)
-            matches = [option for option, other in others if other and number.same_quantity(other)]
-            if len(matches) == 1:
-                return matches[0]
-    return _lettered_option(statement, options)
+        if option := _matching_option(part, options):
+            label = _LABEL.match(statement[len(part) :].strip())
+            is_other = label and _lettered_option(label[0], options) not in (None, option)
+            return None if is_other else option
+        if part == statement and (option := _lettered_option(statement, options, confirmed=True)):
+            return option
+    return _lettered_option(TEXT_COMMAND.sub(r"\1 ", statement).strip(), options)
 
 
-def _lettered_option(statement: str, options: Sequence[str]) -> str | None:
-    """The option that `(B)`, `B.`, `option B` or `B. rain` names; None if letter and text disagree."""
+def _matching_option(part: str, options: Sequence[str]) -> str | None:
+    """The one option whose text is `part`, exactly, folded, or as a quantity: `1,000` names the option `1000`."""
+    for fold in (_plain, _fold_option, _fold_words, _fold_article):
+        wanted = fold(part)
+        matches = [option for option in options if wanted and fold(option) == wanted]
+        if len({option.strip(" .") for option in matches}) == 1:
+            return matches[0]
+    number = plain_number(unwrap(part))
+    others = [(option, plain_number(unwrap(option))) for option in options if number]
+    matches = [option for option, other in others if number and other and number.same_quantity(other)]
+    return matches[0] if len({option.strip(" .") for option in matches}) == 1 else None
+
+
+def _lettered_option(statement: str, options: Sequence[str], confirmed: bool = False) -> str | None:
+    """The option that `(B)`, `B.`, `option B` or `B. rain` names; None if letter and text disagree.
+
+    With `confirmed` the text must be there.
+    """
     match = _LABEL.match(statement)
     if match is None:
         return None
     place = ord(next(group for group in match.groups() if group).upper()) - ord("A")
     rest = statement[match.end() :]
     in_brackets = match[3] is None
-    if place >= len(options) or not (in_brackets or re.match(r"\s*$|[).:,]|\s+(?:because|since|as)\b", rest)):
+    if place >= len(options) or not (in_brackets or _LABEL_END.match(rest)):
         return None
-    rest = rest.lstrip(" ).:,")
+    rest = rest.lstrip(" ).:,").removeprefix("- ")
     others = {_fold_option(named) for part in prefixes(rest) if (named := _by_text(part, options))}
-    return options[place] if not others or _fold_option(options[place]) in others else None
+    is_named = _fold_option(options[place]) in others or not (others or confirmed)
+    return options[place] if is_named else None
 
 
 def _by_text(part: str, options: Sequence[str]) -> str | None:
@@ -151,16 +169,15 @@ def _bare_answer(text: str, kind: Kind, options: Sequence[str]) -> str | None:
     """The answer of a completion that is nothing but an answer, or whose last line is wholly bold."""
     text = plain_typography(text).strip()
     last = text[text.rfind("\n") + 1 :].strip(" .")
-    if len(last) > MAX_STATEMENT or STATEMENT.search(last):
-        return None
     is_bold = BOLD.fullmatch(last) is not None
-    if "\n" in text and not is_bold:
+    if len(last) > MAX_STATEMENT or ("\n" in text and not is_bold) or STATEMENT.search(last):
         return None
     inner = unwrap(last)
     if kind == "choice":
         label = _LABEL.match(inner)
-        is_letter = label is not None and not inner[label.end() :].strip(" ).:")
-        return named_option(inner, options) if is_letter or _by_text(inner, options) else None
+        rest = inner[label.end() :].strip(" ).:") if label else inner
+        is_named = not rest or _by_text(rest, options) or _by_text(inner, options)
+        return named_option(inner, options) if is_named else None
     is_formula = any(last.startswith(left) and last.endswith(right) for left, right in MATH_MARKS)
     number = plain_number(inner) if is_bold or len(last.split()) <= MAX_BARE_WORDS else None
     return number.text if number else _read_math(inner) if is_bold or is_formula else None
@@ -168,30 +185,19 @@ def _bare_answer(text: str, kind: Kind, options: Sequence[str]) -> str | None:
 
 def _read_math(statement: str) -> str | None:
     """The number or formula that a statement gives, in canonical text where it is a plain number."""
-    parts = list(prefixes(statement))
+    parts = [unwrap(part) for part in prefixes(statement)]
     for part in parts:
-        if number := _number(unwrap(part)):
+        if number := plain_number(part) or _right_hand_side(part):
             return number.text
     formulas = [first or second for first, second in _INLINE_MATH.findall(statement)]
     if len(formulas) == 1:
         formula = unwrap(formulas[0])
-        number = _number(formula)
+        number = plain_number(formula) or _right_hand_side(formula)
         return number.text if number else formula or None
-    sentences = [part for part in parts if not _FACTOR.match(statement, len(part))]
-    return unwrap(sentences[-1]) or unwrap(statement) or None
-
-
-def _number(text: str) -> PlainNumber | None:
-    """The plain number that `text` is or is said to equal, as in `12 + 5 = 17`; None for `x^2 + y^2 = 13`."""
-    return plain_number(text) or (None if _is_curve(text) else _right_hand_side(text))
-
-
-def _is_curve(text: str) -> bool:
-    """Whether `text` is the equation of a line, plane or conic, whose right side is no answer: on its left stands a
-    sum in x, y, z with coefficients or powers. (`m + n = 13` gives a value.)"""
-    left, equals, _ = re.sub(r"\\[A-Za-z]+", "", text).partition("=")
-    is_sum = bool(equals and re.search(r"[-+]", left) and re.search(r"\d", left))
-    return is_sum and len(re.findall(r"[xyz]", left)) > 1
+    for part in parts:
+        if is_formula(plain_notation(part)) and not _REMARK.search(part):
+            return part
+    return parts[-1] or parts[0] or None
 
 
 def _right_hand_side(text: str) -> PlainNumber | None:
@@ -199,24 +205,22 @@ def _right_hand_side(text: str) -> PlainNumber | None:
     left, equals, right = text.rpartition("=")
     if not equals or left.endswith(("!", "\\ne")) or re.search(r"[,;<>≤≥]|\\[lg]eq?\b|\b(?:or|and)\b", left):
         return None
-    return plain_number(right)
+    return None if has_unknowns(left.partition("=")[0]) else plain_number(right)
 
 
 def _fold_math(text: str) -> str:
-    """`text` for literal comparison: no spaces, no sizing commands, one spelling of fractions and text."""
+    """Plain notation, for literal comparison: no text commands, spaces between digits only, `_8` as `_{8}`."""
     text = re.sub(r"_\{(\w+)\}", r"_\1", TEXT_COMMAND.sub(r"\1", text))
-    text = re.sub(r"\\(?:left|right|big|Big|,|!|;|:| )", "", text)
-    return re.sub(r"\s+", "", re.sub(r"\\[dt]frac", r"\\frac", text))
+    return re.sub(r"(?<!\d)\s+|\s+(?!\d)", "", text)
 
 
-def _is_expression(text: str) -> bool:
-    """Whether `text` can be a formula for math-verify, which reads `52_8` as 52: short, no running words, no
-    dangling operator, no base."""
-    words = re.findall(r"[^\W\d_]{2,}", re.sub(r"\\[A-Za-z]+", " ", TEXT_COMMAND.sub(" ", text)))
-    if len(text) > MAX_EXPRESSION or any(word.lower() not in _FUNCTIONS for word in words):
+def _same_words(gold: str, found: str) -> bool:
+    """Whether two texts of words, not formulas, differ in case, an article and the punctuation around them alone."""
+    sides = [TEXT_COMMAND.sub(r"\1", side) for side in (gold, found)]
+    if any("\\" in side or not re.search(r"[^\W\d_]{2}", side) for side in sides):
         return False
-    dangling = r"[-+*/^=<>(\[{\\]\s*$|^\s*[*/^=<>)\]}]|\d\s+\d|\d_"
-    return bool(re.search(r"\w", text)) and not re.search(dangling, text)
+    first, second = (_ARTICLE.sub("", _fold_option(side)) for side in sides)
+    return first == second
 
 
 def _plain(text: str) -> str:
@@ -226,10 +230,16 @@ def _plain(text: str) -> str:
 
 def _fold_option(text: str) -> str:
     """An option's text with case, spaces and the punctuation around it folded."""
-    folded = unicodedata.normalize("NFKC", plain_typography(text)).casefold()
+    folded = unicodedata.normalize("NFKC", plain_typography(TEXT_COMMAND.sub(r"\1", text))).casefold()
     return " ".join(folded.split()).strip(" .,;:!?\"'“”‘’")
 
 
 def _fold_words(text: str) -> str:
     """The words, numbers and signs of an option: punctuation inside it folded too, signs of mathematics kept."""
-    return " ".join(re.findall(r"\d+(?:[.,]\d+)*|[^\W_]+|[^\w\s.,;:!?\"'“”‘’]", _fold_option(text)))
+    text = _HYPHEN.sub(" ", _fold_option(text))
+    return " ".join(re.findall(r"\d+(?:[.,]\d+)*|[^\W_]+|[^\w\s.,;:!?\"'“”‘’]", text))
+
+
+def _fold_article(text: str) -> str:
+    """The words of an option without an article before them."""
+    return _ARTICLE.sub("", _fold_words(text))

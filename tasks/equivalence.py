@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from functools import lru_cache
 from typing import Any
 
@@ -26,8 +27,8 @@ START_SECONDS = 120  # for importing math-verify on a busy machine
 # Short texts that cost sympy long: towers of powers (`9^{9^9}`, but not `x^2 + y^2`), large powers and factorials,
 # long numerals.
 _COSTLY = re.compile(
-    r"\^\s*(?:[{(][\s{(]*[^{}()]*|\d+\s*|[A-Za-z]\s*)\^|[)}]\s*\^\s*\{?\s*-?\d{3}"
-    r"|\d{40}|\^\s*\{?\s*-?\d{4}|\d{3}\s*!|!\s*!"
+    r"\^\s*(?:\{[^}]*\^|\([^)]*\^|-?(?:\d+|[A-Za-z])\s*\^|\\\w+\s*\{[^}]*\}\s*\^)|\^[^()]*\)\s*\^\s*\{?\s*-?\d\d"
+    r"|[)}]\s*\^\s*\{?\s*-?\d{3}|\d{40}|\^\s*\{?\s*-?\d{4}|\d{3}\s*!|!\s*!"
 )
 # What only a text that stands for several values, a point or an interval has: such a text equals no single value.
 # (Asked whether a point equals a polynomial, sympy thinks for minutes.)
@@ -44,15 +45,19 @@ def equivalent(gold: str, predicted: str) -> bool:
     """Whether math-verify finds the two expressions equal, either way round (it is asymmetric on intervals).
 
     False where it cannot tell, where either side is longer than `MAX_LENGTH`, where it needs more than `SECONDS`,
-    and without asking between several values and one. Raises RuntimeError only if math-verify cannot be started.
+    and without asking between several values and one. A worker that dies sooner than that is replaced, and the
+    new one asked the same. Raises RuntimeError only if math-verify itself cannot be started.
     """
     if any(len(side) > MAX_LENGTH or _COSTLY.search(side) for side in (gold, predicted)):
         return False
     if _has_several(gold) != _has_several(predicted):
         return False
     with _lock:
-        worker = _running_worker()
-        return _ask(worker, [gold, predicted]) == "True"
+        started = time.monotonic()
+        answer = _ask(_running_worker(), [gold, predicted])
+        if not answer and time.monotonic() - started < SECONDS:  # it did not die of the question
+            answer = _ask(_running_worker(), [gold, predicted])
+        return answer == "True"
 
 
 def _has_several(text: str) -> bool:
@@ -101,6 +106,16 @@ def _running_worker() -> "subprocess.Popen[str]":
         atexit.register(_stop)
     _worker, _owner = worker, os.getpid()
     return worker
+
+
+def _renew_lock() -> None:
+    """In a forked child: another thread of the parent may have held the lock, and no one would release it here."""
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 def _stop() -> None:

@@ -4,8 +4,8 @@ r"""Where a completion states an answer, and the text it states it with, still a
     statements("Thus $x = \\boxed{3}$.\n#### 4")           ["3", "4"]
     unwrap("$\\boxed{\\text{B}}$.")                        "B"
 
-Statements are `The answer is ...` (and `Answer: ...`), `A: ...` and `#### ...` at the start of a line, and
-`\boxed{...}`. Every pattern here takes time linear in the text.
+Statements are `The answer is ...` (and `Answer: ...`, `The correct option is ...`), `#### ...`, `A: ...` at the start
+of a line, what follows a heading `Answer`, and `\boxed{...}`. Every pattern here takes time linear in the text.
 """
 
 import re
@@ -16,23 +16,32 @@ MAX_STATEMENT = 2000  # characters read of one statement
 MAX_STATEMENTS = 50  # the last ones of a completion that are looked at
 
 STATEMENT = re.compile(
-    r"(?P<boxed>\\f?box(?:ed)?[ \t]*\{)"
-    r"|^[ \t>]*(?:(?-i:A)[ \t]*:|\#{4}(?!\#))"
-    r"|(?<!check[ ]our[ ])(?<!check[ ]the[ ])\banswer(?:[ \t]+(?:choice|option))?(?:[ \t]+to[ \t][^\n.:]{1,80}?)?"
-    r"[ \t]*(?:\b(?:is|are|equals|will[ ]be|would[ ]be|should[ ]be|must[ ]be)\b[ \t]*:?|:|=)",
+    r"(?=[\\#>\sabcfr])"  # only for speed: how each of the following can begin
+    r"(?:(?P<boxed>\\f?box(?:ed)?[ \t]*\{)"
+    r"|^[ \t>]*(?-i:A)[ \t]*:|^[ \t>\#]*(?:final[ \t]+)?answer[ \t]*$|(?<!\#)\#{4}(?!\#)"
+    r"|(?<!check[ ]our[ ])(?<!check[ ]the[ ])"
+    r"\b(?:ans(?:wer(?:[ \t]+(?:choice|option))?|\.)?|(?:correct|right|best)[ \t]+(?:choice|option))"
+    r"(?:[ \t]+to[ \t][^\n.:]{1,80}?)?[ \t]*"
+    r"(?:\b(?:is|are|equals|will[ ]be|would[ ]be|should[ ]be|must[ ]be)\b[ \t]*:?|:|=))",
     re.MULTILINE | re.IGNORECASE,
 )
 BOLD = re.compile(r"\*\*((?:[^*\n]|\*(?!\*))+)\*\*")
-TEXT_COMMAND = re.compile(r"\\(?:text|textbf|mathrm|mbox)\s*\{([^{}]*)\}")
+TEXT_COMMAND = re.compile(r"\\(?:text|textbf|mathrm|mathbf|mbox)\s*\{([^{}]*)\}")
 MATH_MARKS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"))
 
-_AROUND = re.compile(r"\\(?:f?box(?:ed)?|text|textbf|mathrm|mbox)\s*\{")
+_AROUND = re.compile(r"\\(?:f?box(?:ed)?|text|textbf|mathrm|mathbf|mbox)\s*\{")
 _WRAPPERS = (*MATH_MARKS, ("**", "**"), ("*", "*"), ("`", "`"), ("__", "__"))
-_TYPOGRAPHY = str.maketrans({"−": "-", "–": "-", "‒": "-", "\u00a0": " ", "\u2009": " ", "\u202f": " ", "\t": " "})
+_TYPOGRAPHY = str.maketrans(
+    {"−": "-", "–": "-", "‒": "-", "\u00a0": " ", "\u2009": " ", "\u202f": " ", "\t": " "}
+    # Marks without width; not those that turn the order of digits round, since a reader would see another number.
+    | dict.fromkeys("\u200b\u200c\u200d\u200e\u200f\u2060\ufeff")
+)
 # Not in formulas (`\! `), nor behind a unit (`30 in. by 57 in.`).
 _SENTENCE_END = re.compile(
-    r"(?<!\\)[.!?;](?!(?<=\s[a-z]{2}\.)\s[a-z])(?=\s)|,?\s(?=(?:because|since|as it|so that|so the|which)\b)|\s(?=\()"
+    r"(?<!\\)[.!?;](?!(?<=\s[a-z]{2}\.)\s[a-z])(?=\s)|,?\s(?=(?:because|since|as it|so|which)\b)"
+    r"|,\s(?=(?:not|rather)\b)|\s(?=\(|—)"
 )
+_LINE_LEAD = re.compile(r"(?:[ :*$\n]|\\[\[(])*")  # before an answer that begins on a later line
 
 
 def statements(text: str) -> list[str]:
@@ -62,9 +71,11 @@ def unwrap(text: str) -> str:
     text = plain_typography(text)
     for _ in range(6):
         before, text = text, text.strip().rstrip(".,;:!").strip()
+        if text[:1].isalnum() and text[-1:].isalnum():
+            break
         for left, right in _WRAPPERS:
             inner = text[len(left) : len(text) - len(right)]
-            if inner and text == left + inner + right and left not in inner:
+            if text.startswith(left) and inner and text == left + inner + right and left not in inner:
                 text = inner
         command = _AROUND.match(text)
         if command and text[command.end() :] == _to_closing_brace(text[command.end() :]) + "}":
@@ -75,8 +86,8 @@ def unwrap(text: str) -> str:
 
 
 def plain_typography(text: str) -> str:
-    """`text` with one kind of minus sign and one kind of space."""
-    return text.translate(_TYPOGRAPHY)
+    """`text` with one kind of minus sign and one kind of space, and without marks that have no width."""
+    return text if text.isascii() and "\t" not in text else text.translate(_TYPOGRAPHY)
 
 
 def _found(text: str) -> list[tuple[str, bool]]:
@@ -95,9 +106,9 @@ def _found(text: str) -> list[tuple[str, bool]]:
 def _to_line_end(window: str) -> str:
     """The rest of the statement's line; the next line with text where a statement ends in a line break."""
     line = window.partition("\n")[0]
-    if line.strip(" :*$"):
+    if not _LINE_LEAD.fullmatch(line):
         return line
-    return window.lstrip(" :*$\n").partition("\n")[0]
+    return _LINE_LEAD.sub("", window, count=1).partition("\n")[0]
 
 
 def _to_closing_brace(window: str) -> str:

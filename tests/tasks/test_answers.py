@@ -1,19 +1,16 @@
 """The verifier: what states an answer, and which answers are equal."""
 
+import itertools
 import json
 import os
-import threading
-import time
+import re
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from tasks import equivalence
 from tasks.answers import extract_answer, is_right, readable_math
-from tasks.plain_number import decimal_text, plain_number
+from tasks.plain_number import decimal_text
 
 OPTIONS = ["sand", "rain", "a tree", "Snow, ice, and rock.", "h2o"]
 
@@ -238,91 +235,69 @@ def test_an_answer_that_cannot_be_checked_is_told_from_one_that_can():
     assert [readable_math(text) for text in ("", "abc", "???", "not a number")] == [None] * 4
 
 
-@settings(max_examples=300, deadline=None)
-@given(st.text(max_size=80), st.sampled_from(["", "The answer is ", "A: ", r"\boxed{", "#### "]))
-def test_no_text_raises_and_a_choice_is_always_one_of_the_options(text, lead):
-    assert extract_answer(lead + text, "choice", OPTIONS) in {None, *OPTIONS}
-    found = extract_answer(lead + text, "math")
-    assert found is None or found
-    is_right(lead + text, text, "choice", OPTIONS)
-
-
-@settings(max_examples=100, deadline=None)
-@given(st.text(alphabet=r"0123456789\frac{}()[]^_+-*/=<>.,xy$ ", max_size=12))
-def test_no_formula_raises_and_every_formula_equals_itself(text):
-    found = extract_answer(f"The answer is {text}", "math")
-    assert found is None or is_right(f"The answer is {text}", found, "math")
-
-
-@settings(max_examples=300, deadline=None)
-@given(st.integers(-(10**12), 10**12), st.integers(0, 6), st.sampled_from(["", " apples", " dollars a day"]))
-def test_a_stated_number_is_read_exactly_however_it_is_written(digits, places, unit):
-    value = Fraction(digits, 10**places)
-    text = decimal_text(value)
-    sign, whole, point, part = ("-" if value < 0 else ""), *text.lstrip("-").partition(".")
-    forms = [
-        text,
-        f"{sign}{int(whole):,}{point}{part}",
-        f"{text}{'' if point else '.'}00",
-        f"{sign}${whole}{point}{part}",
-    ]
-    for form in forms:
-        assert plain_number(form + unit).value == value
-        assert extract_answer(f"The answer is {form}{unit}.", "math") == text
-        assert is_right(f"The answer is {form}{unit}.", text, "math")
-        assert not is_right(f"The answer is {form}{unit}.", decimal_text(value + Fraction(1, 10**9)), "math")
-
-
-def test_math_verify_works_outside_the_main_thread():
-    verdicts = []
-    thread = threading.Thread(target=lambda: verdicts.append(is_right(r"\boxed{\sqrt{50}}", r"5\sqrt{2}", "math")))
-    thread.start()
-    thread.join(timeout=150)
-    assert verdicts == [True]
-
-
-def test_a_dead_math_verify_process_is_replaced():
-    assert equivalence.equivalent(r"\sqrt{12}", r"2\sqrt{3}")
-    equivalence._worker.kill()
-    assert not equivalence.equivalent(r"\sqrt{75}", r"6\sqrt{3}")
-    assert equivalence.equivalent(r"\sqrt{75}", r"5\sqrt{3}")  # 75 = 25 * 3
-
-
-def test_hostile_answers_take_bounded_time():
-    is_right(r"\boxed{\sqrt{50}}", r"5\sqrt{2}", "math")  # math-verify is imported before the clock starts
-    started = time.monotonic()
-    for answer in ("9^{9^{9^{9}}}", "9^9^9^9", "(9999)!", "9" * 100_000, "(" * 100_000, "2^{99999999}"):
-        assert not is_right(rf"The answer is {answer}", r"\pi", "math")
-        assert not is_right(rf"\boxed{{{answer}}}", r"\pi", "math")
-    for flood in ("The answer is " + "x" * 5000, "The answer is 2" + "-x" * 5000, "**a *b" * 50_000):
-        assert not is_right(flood, "17", "math")
-    for flood in (r"\boxed{" * 100_000, "the answer is " * 50_000, "**" * 300_000, "answer" + " " * 500_000):
-        assert not is_right(flood, "17", "math")
-        assert not is_right(flood, "rain", "choice", OPTIONS)
-    assert time.monotonic() - started < 10
-
-
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_the_gold_solutions_of_gsm8k_are_all_right(split):
     for row in lines_of(real_data(f"gsm8k/{split}.jsonl")):
         assert is_right(row["answer"], row["answer"].rpartition("####")[2].strip(), "math"), row["answer"]
 
 
-def test_gpt3_solutions_are_judged_as_their_publishers_judged_them():
+def gpt3_solutions() -> list[tuple[str, str, bool]]:
+    """Every GPT-3 solution with its problem's gold answer and its publishers' verdict."""
     rows = lines_of(real_data("gsm8k_model_solutions/part1.jsonl"))
     solvers = ("6b_finetuning", "6b_verification", "175b_finetuning", "175b_verification")
-    verdicts = [
-        is_right(row[solver]["solution"], row["ground_truth"].rpartition("A:")[2].strip(), "math")
-        == row[solver]["is_correct"]
+    return [
+        (row[solver]["solution"], row["ground_truth"].rpartition("A:")[2].strip(), row[solver]["is_correct"])
         for row in rows
         for solver in solvers
     ]
+
+
+def test_gpt3_solutions_are_judged_as_their_publishers_judged_them():
+    verdicts = [is_right(text, gold, "math") == verdict for text, gold, verdict in gpt3_solutions()]
     assert (sum(verdicts), len(verdicts)) == (2640, 2640)
 
 
+REWRITES = {
+    "units": ["{n} apples", "{n} km/h", r"{n}\text{{ square feet}}", "{n} hours a day", "{n} m^2", "{n}°", "about {n}"],
+    "thousands separators": ["{comma}", "{latex_comma}", "{thin_space}", "{comma} people per week"],
+    "currency": ["{sign}${size}", r"{sign}\${size}", "{sign}€{size}", "${n} each", "{n} USD", "US${n}", "{n} dollars"],
+    "trailing zeros": ["{zeros}", "{zeros} kg", "${zeros}", "{sign}0{size}"],
+    "fractions": ["{sign}{top}/{bottom}", "{sign}{top} / {bottom} cups", "{sign}{whole} {rest}/{bottom}"],
+    "LaTeX": [r"\boxed{{{n}}}", "$x = {n}$", r"\({n}\)", r"{sign}\dfrac{{{top}}}{{{bottom}}}", r"\text{{{n}}}"],
+}  # fmt: skip
+
+
+def written(value: Fraction, form: str) -> str:
+    """A number in a form of REWRITES: -1800.5 as -1,800.5, -$1800.5, -3601/2, ..."""
+    sign, size = "-" * (value < 0), decimal_text(abs(value))
+    comma = f"{sign}{int(abs(value)):,}{size[len(str(int(abs(value)))) :]}"
+    top, bottom = 3 * abs(value.numerator), 3 * value.denominator
+    return form.format(
+        **{"n": sign + size, "sign": sign, "size": size, "zeros": f"{sign}{size}" + ("0" if "." in size else ".00")},
+        **{"comma": comma, "latex_comma": comma.replace(",", "{,}"), "thin_space": comma.replace(",", r"\,")},
+        **{"top": top, "bottom": bottom, "whole": top // bottom, "rest": top % bottom},
+    )
+
+
+@pytest.mark.parametrize("kind", REWRITES)
+def test_gpt3_solutions_are_judged_the_same_when_their_answers_are_written_otherwise(kind):
+    count = 0
+    for text, gold, verdict in gpt3_solutions():
+        stated = re.search(r"^A: (-?[\d,]*\d(?:\.\d+)?)$", text, re.MULTILINE)
+        for form, lead in itertools.product(
+            REWRITES[kind] if stated else [], ("A: {}", "The answer is {}.", "#### {}")
+        ):
+            answer = written(Fraction(stated[1].replace(",", "")), form)
+            rewritten = text[: stated.start()] + lead.format(answer) + text[stated.end() :]
+            assert is_right(rewritten, gold, "math") is verdict, (answer, lead, gold, verdict)
+            count += 1
+    assert count >= 2632 * 3 * 3  # 8 of the 2640 state no plain number; at least 3 forms, 3 leads
+
+
 @pytest.mark.parametrize("dataset", ["ecqa", "qasc", "openbookqa", "arc_easy"])
-@pytest.mark.parametrize("end", ["", "."])
-def test_the_gold_solutions_of_the_choice_datasets_are_all_right(dataset, end):
+def test_every_option_of_the_choice_datasets_is_named_by_its_text_and_by_its_letter(dataset):
     for row in lines_of(real_data(f"{dataset}/test.jsonl")):
         options = row["problem"].partition("\nOptions:\n")[2].split("\n")
-        assert is_right(row["solution"] + end, row["answer"], "choice", options), row
+        for letter, option in zip("ABCDEFGH", options, strict=False):
+            for named in (option, option.upper(), f"({letter})", f"{letter}. {option}", f"{option} because it is"):
+                assert is_right(f"The answer is {named}", option, "choice", options), (named, options)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks import answers, datasets
+from tasks import datasets, formulas
 from tasks.answers import extract_answer, is_right, same_answer
 from tasks.dataset_rows import judge
 from tasks.datasets import _choice_rows, gsm8k, math
@@ -96,11 +96,11 @@ def test_a_number_is_right_for_no_neighbour_with_another_answer(real_data, name,
 def test_a_formula_is_right_for_no_neighbour_with_another_answer(real_data, monkeypatch):
     asked_of_math_verify = []
     with monkeypatch.context() as patch:
-        patch.setattr(answers, "equivalent", lambda *pair: asked_of_math_verify.append(pair))
+        patch.setattr(formulas, "equivalent", lambda *pair: asked_of_math_verify.append(pair))
         asked = pairs(real_data, "math", "test")
         taken = {(p["answer"], a) for p, a in asked if same_answer(stated(a), p["answer"], "math")}
     assert len(taken) > 100  # many answers are small numbers, and common
-    taken |= {pair for pair in random.Random(0).sample(asked_of_math_verify, ASKED) if answers.equivalent(*pair)}
+    taken |= {pair for pair in random.Random(0).sample(asked_of_math_verify, ASKED) if formulas.equivalent(*pair)}
     assert [pair for pair in taken if not same_value(*pair)] == []
 
 
@@ -111,22 +111,29 @@ def stated(answer: str) -> str:
 
 
 def same_choice(one: str, other: str) -> bool:
-    """The same text, or the same numerals where one of the two names no unit: `6` and `6 boxes`."""
-    texts = [re.sub(r"[−–]", "-", "".join(text.casefold().split())).strip(".") for text in (one, other)]
-    numerals = [[float(n) for n in re.findall(r"-?\d+(?:\.\d+)?", text)] for text in texts]
-    units = [re.sub(r"about|frac|[^a-z]", "", text) for text in texts]
+    """The same text but for an article, or the same numerals where one of the two names no unit: `6` and `6 boxes`."""
+    texts = [re.sub(r"^(?:an?|the) ", "", slashed(text.casefold())) for text in (one, other)]
+    texts = [re.sub(r"[−–]", "-", "".join(text.split())).strip(".") for text in texts]
+    numerals = [[Fraction(n) for n in re.findall(r"-?\d+(?:\.\d+|/[1-9]\d*)?", text)] for text in texts]
+    units = [re.sub(r"about|[^a-z]", "", text) for text in texts]
     return texts[0] == texts[1] or (bool(numerals[0]) and numerals[0] == numerals[1] and "" in units)
 
 
 def same_value(one: str, other: str) -> bool:
-    """The same text, or numbers that are equal where `x = 5` is 5 and 50 % both 50 and 1/2."""
+    r"""The same text (`\sqrt3` is `\sqrt{3}`), or numbers that are equal where `x = 5` is 5, 50 % both 50 and 1/2."""
+    one, other = (re.sub(r"\\sqrt(\d)", r"\\sqrt{\1}", text) for text in (one, other))
     return one == other or bool(values(one) & values(other))
 
 
 def values(text: str) -> set[Fraction]:
-    """The numbers that a text can stand for, read by Python and not by the verifier."""
-    number = re.sub(r"^[a-z] ?= ?", "", text)
+    """The numbers that a text can stand for, read by Python and not by the verifier; 1:2 is 1/2, and 9 am is 9."""
+    number = re.sub(r"^[a-z] ?= ?| [ap]m$", "", slashed(text.strip())).replace(":", "/")
     if not re.fullmatch(r"-?\d+(\.\d+|/\d+)?%?", number):
         return set()
     value = Fraction(number.rstrip("%"))
     return {value, value / 100} if number.endswith("%") else {value}
+
+
+def slashed(text: str) -> str:
+    r"""`text` with `\frac{5}{4}` as 5/4."""
+    return re.sub(r"\\frac\{(\d+)\}\{(\d+)\}", r"\1/\2", text)
