@@ -95,9 +95,9 @@ def test_the_papers_presets_are_planned_on_the_published_files(real_data, tmp_pa
     monkeypatch.setenv("RLMEC_HOME", str(tmp_path))
     sets = [f"policy.checkpoint={policy_folder}", f"prepare.path={real_data}"]
     plan = show_plan(load_config("paper-qa", sets=sets), Control())
-    # ECQA 7598 and QASC 7747, without those that a benchmark asks too; 5 completions of each
+    # ECQA 7598 and QASC 7245, without those that a benchmark asks too; 5 completions of each
     completions = int(plan["stages"]["sample"]["rows"].split()[0].replace(",", ""))
-    assert 0.99 * 5 * (7598 + 7747) < completions <= 5 * (7598 + 7747)
+    assert 0.99 * 5 * (7598 + 7245) < completions <= 5 * (7598 + 7245)
     with pytest.raises(UserError, match="math/train.jsonl: there is no such file"):  # MATH's test split alone is there
         show_plan(load_config("paper-math", sets=sets), Control())
     gsm8k_alone = [*sets, 'prepare.dataset=["gsm8k"]']
