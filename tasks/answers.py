@@ -108,7 +108,7 @@ def readable_math(answer: str) -> str | None:
         return number.text
     words = re.findall(r"[^\W\d_]+", text)
     is_formula = re.search(r"[\\\d]", answer) or (words and all(len(word) == 1 for word in words))
-    return text if is_formula else None
+    return text if text and is_formula else None
 
 
 def named_option(text: str, options: Sequence[str]) -> str | None:
