@@ -1,7 +1,7 @@
 """A key-value cache with room to grow, for decoding many tokens.
 
-transformers' own cache copies all keys and values for every new token, which took three quarters of the time of
-decoding on a CPU. Here they lie at the start of a larger tensor, and a new token is written behind them.
+transformers' own cache copies all keys and values for every new token, so its work grows with the square of the
+length. Here they lie at the start of a larger tensor, and a new token is written behind them.
 """
 
 from typing import Any

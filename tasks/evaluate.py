@@ -19,11 +19,11 @@ from typing import Any
 import polars as pl
 from pydantic import BaseModel, Field
 
-from models import policy
+from models.policy import Decoding
 from tasks.intervals import interval
 from tasks.progress import Log, silent
-from tasks.records import derive_seed, read_table, table, write_table
-from tasks.solve import solve
+from tasks.records import read_table, table, write_table
+from tasks.solve import solve_span
 from tasks.work import ALONE, Span, Work
 
 ACCURACY = {
@@ -47,11 +47,11 @@ class EvaluateOptions(BaseModel, extra="forbid", frozen=True):
     device: str = "auto"
 
     @property
-    def decoding(self) -> policy.Decoding:
+    def decoding(self) -> Decoding:
         """Greedy for one completion; for several, sampling."""
         if self.samples == 1:
-            return policy.Decoding(self.max_new_tokens)
-        return policy.Decoding(self.max_new_tokens, self.temperature, self.top_p)
+            return Decoding(self.max_new_tokens)
+        return Decoding(self.max_new_tokens, self.temperature, self.top_p)
 
 
 def evaluate(
@@ -78,27 +78,22 @@ def evaluate(
     rows = pl.DataFrame(list(accuracy_rows(judged, options.samples)), schema=ACCURACY, orient="row")
     rows.write_parquet(out / "accuracy.parquet")
     for row in rows.iter_rows(named=True):
-        log(figures(row))
+        log(figures(row, options.samples))
 
 
 def evaluate_shard(options: EvaluateOptions, inputs: Mapping[str, Path], seed: int, span: Span) -> pl.DataFrame:
     """The predictions for a span of problems, the completions of each one after the other."""
-    model, tokenizer = policy.shared(inputs["policy"], policy.device(options.device))
-    problems = list(read_table("problems", inputs["problems"], rows=span).iter_rows(named=True))
-    numbers = range(options.samples)
-    repeated = [problem for problem in problems for _ in numbers]
-    seeds = [derive_seed(seed, problem["problem_id"], number) for problem in problems for number in numbers]
-    solutions = solve(model, tokenizer, repeated, options.decoding, options.batch_size, seeds)
+    made = solve_span(inputs, span, options.samples, options.decoding, options.batch_size, options.device, seed)
     rows: list[dict[str, object]] = [
         {
-            "benchmark": repeated[solution.row]["source"],
-            "problem_id": repeated[solution.row]["problem_id"],
+            "benchmark": problem["source"],
+            "problem_id": problem["problem_id"],
             "number": solution.row % options.samples,
             "completion": solution.completion,
             "extracted_answer": solution.extracted_answer,
             "is_right": solution.is_right,
         }
-        for solution in sorted(solutions, key=lambda solution: solution.row)
+        for problem, solution in made
     ]
     return table("predictions", rows)
 
@@ -121,15 +116,15 @@ def described(scores: Sequence[float]) -> tuple[int, float, float, float]:
 
 def measures(predictions: pl.DataFrame, samples: int) -> Iterator[tuple[str, dict[str, float]]]:
     """Each measure's score of every problem, by problem id: `accuracy` first."""
-    groups = predictions.group_by("problem_id", maintain_order=True)
-    judged = {str(problem_id): group.sort("number") for (problem_id,), group in groups}
-    right = {problem_id: int(group["is_right"].sum()) for problem_id, group in judged.items()}
+    counts = predictions.group_by("problem_id", maintain_order=True).agg(pl.col("is_right").sum())
+    right: dict[str, int] = dict(counts.iter_rows())
     yield "accuracy", {problem_id: count / samples for problem_id, count in right.items()}
     if samples == 1:
         return
     for k in takewhile(lambda k: k <= samples, (2**power for power in range(1, 64))):
         yield f"pass_at_{k}", {problem_id: pass_at_k(samples, count, k) for problem_id, count in right.items()}
-    yield "majority", {problem_id: majority(group) for problem_id, group in judged.items()}
+    groups = predictions.sort("number").group_by("problem_id", maintain_order=True)
+    yield "majority", {str(problem_id): majority(group) for (problem_id,), group in groups}
 
 
 def pass_at_k(samples: int, right: int, k: int) -> float:
@@ -147,12 +142,13 @@ def majority(completions: pl.DataFrame) -> float:
     return float(votes.filter(pl.col("extracted_answer") == chosen)["is_right"][0])
 
 
-def figures(row: Mapping[str, Any]) -> dict[str, float]:
-    """What is logged of a row of the accuracy table."""
+def figures(row: Mapping[str, Any], samples: int) -> dict[str, float]:
+    """What is logged of a row of the accuracy table. `right` counts right completions, as a part of `samples` each."""
     name, rate = "/".join(str(row[part]) for part in ("benchmark", "subject") if row[part] is not None), row["rate"]
     numbers = {f"{row['measure']}/{name}": rate}
     if row["measure"] == "accuracy" and row["subject"] is None:
-        right, total = rate * row["problems"], row["problems"]
+        total = row["problems"]
+        right = round(rate * total * samples) / samples  # exactly: 7 / 1319 · 1319 is not 7
         numbers |= {f"low/{name}": row["low"], f"high/{name}": row["high"]}
         numbers |= {f"right/{name}": right, f"total/{name}": total}
     return numbers

@@ -11,10 +11,10 @@ from pathlib import Path
 import polars as pl
 from pydantic import BaseModel, Field
 
-from models import policy
+from models.policy import Decoding
 from tasks.progress import Log, silent
-from tasks.records import derive_seed, mean, read_table, stable_id, table, write_table
-from tasks.solve import Solution, solve
+from tasks.records import mean, read_table, stable_id, table, write_table
+from tasks.solve import Solution, solve_span
 from tasks.work import ALONE, Span, Work
 
 
@@ -43,16 +43,9 @@ def sample(
 
 def sample_shard(options: SampleOptions, inputs: Mapping[str, Path], seed: int, span: Span) -> pl.DataFrame:
     """All completions of a span of problems."""
-    model, tokenizer = policy.shared(inputs["policy"], policy.device(options.device))
-    problems = list(read_table("problems", inputs["problems"], rows=span).iter_rows(named=True))
-    numbers = range(options.samples_per_problem)
-    repeated = [problem for problem in problems for _ in numbers]
-    seeds = [derive_seed(seed, problem["problem_id"], number) for problem in problems for number in numbers]
-    decoding = policy.Decoding(options.max_new_tokens, options.temperature, options.top_p)
-    made = sorted(
-        solve(model, tokenizer, repeated, decoding, options.batch_size, seeds), key=lambda solution: solution.row
-    )
-    return table("samples", [sample_row(repeated[solution.row]["problem_id"], solution) for solution in made])
+    decoding = Decoding(options.max_new_tokens, options.temperature, options.top_p)
+    made = solve_span(inputs, span, options.samples_per_problem, decoding, options.batch_size, options.device, seed)
+    return table("samples", [sample_row(problem["problem_id"], solution) for problem, solution in made])
 
 
 def sample_row(problem_id: str, solution: Solution) -> dict[str, object]:

@@ -5,11 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from models import policy
 from models.policy import Decoding, complete
 from tasks.prompts import decode, solve_prompt
+from tasks.records import derive_seed, read_table
 from tasks.verify import verdict
+from tasks.work import Span
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -47,6 +51,19 @@ def solve(
         yield Solution(
             done.row, prompts[done.row], done.ids, text, done.ended, judged.extracted_answer, judged.is_right
         )
+
+
+def solve_span(
+    inputs: Mapping[str, Path], span: Span, times: int, decoding: Decoding, batch_size: int, device: str, seed: int
+) -> list[tuple[Mapping[str, Any], Solution]]:
+    """Each problem of a span completed `times` times, in order: (problem, solution), the completions of a problem one
+    after the other. inputs: policy (folder), problems (table). Each completion has a seed of its own."""
+    model, tokenizer = policy.shared(inputs["policy"], policy.device(device))
+    problems = list(read_table("problems", inputs["problems"], rows=span).iter_rows(named=True))
+    repeated = [problem for problem in problems for _ in range(times)]
+    seeds = [derive_seed(seed, problem["problem_id"], number) for problem in problems for number in range(times)]
+    solutions = solve(model, tokenizer, repeated, decoding, batch_size, seeds)
+    return [(repeated[made.row], made) for made in sorted(solutions, key=lambda made: made.row)]
 
 
 def accuracy(

@@ -5,7 +5,7 @@ import pytest
 
 from tasks.compare_predictions import CompareOptions, compare_predictions
 from tasks.errors import UserError
-from tasks.evaluate import EvaluateOptions, accuracy_rows, evaluate, majority, pass_at_k
+from tasks.evaluate import EvaluateOptions, accuracy_rows, evaluate, figures, majority, pass_at_k
 from tasks.intervals import wilson
 from tasks.records import read_table, table, write_table
 
@@ -67,6 +67,13 @@ def test_a_row_for_each_benchmark_subject_and_measure():
 def test_greedy_accuracy_has_wilsons_interval():
     (row,) = accuracy_rows(predictions_of(["1"] * 8 + ["0"] * 2).with_columns(subject=pl.lit(None, pl.String)), 1)
     assert row == ("test", None, "accuracy", 10, 0.8, *wilson(8, 10))
+
+
+def test_the_count_of_right_answers_is_logged_without_what_division_loses():
+    assert 7 / 1319 * 1319 != 7
+    row = {"benchmark": "gsm8k", "subject": None, "measure": "accuracy", "problems": 1319, "low": 0.0, "high": 1.0}
+    assert figures({**row, "rate": 7 / 1319}, 1)["right/gsm8k"] == 7
+    assert figures({**row, "rate": 7.25 / 1319}, 4)["right/gsm8k"] == 7.25  # 29 right of 4 · 1319 completions
 
 
 def test_several_completions_a_problem_differ_and_are_the_same_each_time(policy_folder, tmp_path):
