@@ -179,9 +179,14 @@ def downloaded(name: str) -> Path:
         raise UserError(
             f"checkpoint {name!r} is no local folder and could not be had from the hub ({reason})"
         ) from error
+    check_safetensors(name, path)
+    return path
+
+
+def check_safetensors(name: str, path: Path) -> None:
+    """UserError where a checkpoint's folder holds no safetensors weights."""
     if not any(path.glob("*.safetensors")):
         raise UserError(f"checkpoint {name!r} has no .safetensors file; pickled weights are not read")
-    return path
 
 
 @contextmanager

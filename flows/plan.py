@@ -15,7 +15,7 @@ import polars as pl
 from rich.console import Console
 
 from flows.control import Control, trace
-from flows.pipeline import in_store
+from flows.pipeline import check_safetensors, in_store
 from flows.report import plain_table
 from flows.rlmec import method
 from models import policy, tiny
@@ -124,8 +124,8 @@ def language_model(config: Any, train: pl.DataFrame) -> tuple[Any, int]:
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"checkpoint {name!r} cannot be had, here or from the hub ({reason})") from error
-    if Path(name).is_dir() and not any(Path(name).glob("*.safetensors")):
-        raise UserError(f"checkpoint {name!r} has no .safetensors file; pickled weights are not read")
+    if Path(name).is_dir():
+        check_safetensors(name, Path(name))
     return found, parameters
 
 
