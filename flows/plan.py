@@ -16,8 +16,10 @@ from rich.console import Console
 
 from flows.control import Control, trace
 from flows.pipeline import check_safetensors, in_store
+from flows.registry import registered_model
 from flows.report import plain_table
 from flows.rlmec import method
+from flows.store import open_store
 from models import policy, tiny
 from models.size import TRAINING_BYTES, forward_flops, parameter_count, training_flops
 from tasks.errors import UserError
@@ -119,14 +121,21 @@ def language_model(config: Any, train: pl.DataFrame) -> tuple[Any, int]:
         tokenizer = tiny.train_tokenizer(map(all_text, train.to_dicts()), shape.vocabulary)
         sizes = shape.layers, shape.width, shape.heads, shape.feed_forward
         return tokenizer, parameter_count(tiny.llama_config(tokenizer, *sizes))
+    where = registered_folder(name) if name.startswith("models:/") else name
     try:
-        found, parameters = AutoTokenizer.from_pretrained(name), parameter_count(AutoConfig.from_pretrained(name))
+        found, parameters = AutoTokenizer.from_pretrained(where), parameter_count(AutoConfig.from_pretrained(where))
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"checkpoint {name!r} cannot be had, here or from the hub ({reason})") from error
-    if Path(name).is_dir():
-        check_safetensors(name, Path(name))
+    if Path(where).is_dir():
+        check_safetensors(name, Path(where))
     return found, parameters
+
+
+def registered_folder(address: str) -> str:
+    """Where the files of a registered model lie."""
+    store = open_store()
+    return str(store.fetch(registered_model(store, address)))
 
 
 def check_device(device: Any) -> None:

@@ -1,6 +1,7 @@
 """`rlmec run --dry-run`: what it counts, and what it refuses, without training anything."""
 
 import json
+import shutil
 
 import pytest
 
@@ -68,6 +69,21 @@ def test_a_plan_reads_the_data_and_the_checkpoint_and_leaves_nothing_in_the_stor
     from flows.store import open_store
 
     assert list(open_store().search("")) == []
+
+
+def test_a_registered_model_is_planned_like_a_folder(plan, policy_folder, model, tmp_path):
+    from flows.registry import register_policy
+    from flows.store import open_store
+
+    store = open_store()
+    run = store.start("train_policy", {"rlmec.kind": "stage", "rlmec.stage": "train_policy", "rlmec.key": "k"})
+    shutil.copytree(policy_folder, tmp_path / "out" / "model")
+    trained = store.commit(run, tmp_path / "out", seconds=1.0)
+    register_policy(store, trained, {"preset": "toy", "recipe": "rlmec", "seed": 0, "accuracy": {}})
+    found = plan("policy.checkpoint=models:/rlmec-toy@candidate")
+    assert found["parameters"] == sum(weights.numel() for weights in model.parameters())
+    with pytest.raises(UserError, match="there are: models:/rlmec-toy@candidate"):
+        plan("policy.checkpoint=models:/rlmec-toy@champion")
 
 
 def test_a_plan_without_a_checkpoint_counts_the_model_that_the_warm_up_would_make(plan):
