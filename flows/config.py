@@ -20,6 +20,7 @@ from flows.nearest import suggestion
 from tasks.align import AlignOptions
 from tasks.errors import UserError
 from tasks.evaluate import EvaluateOptions
+from tasks.pair import PairOptions
 from tasks.prepare import PrepareOptions
 from tasks.rewrite import RewriteOptions
 from tasks.sample import SampleOptions
@@ -63,6 +64,9 @@ class RunConfig(BaseModel, extra="forbid", frozen=True):
     preset: str = Field(description="the name under which the policy is registered")
     recipe: Recipe
     seed: int = Field(0, ge=0, description="every stage but prepare draws its own seed from this one")
+    measure_on: Literal["benchmarks", "development"] = Field(
+        "benchmarks", description="the problems that accuracy is measured on; options are tuned on development"
+    )
     execution: ExecutionOptions = ExecutionOptions()
     policy: PolicyOptions = PolicyOptions()
     prepare: PrepareOptions = PrepareOptions()
@@ -73,8 +77,23 @@ class RunConfig(BaseModel, extra="forbid", frozen=True):
     rewrite: RewriteOptions = RewriteOptions()
     align: AlignOptions = AlignOptions()
     score: ScoreOptions = ScoreOptions()
+    pair: PairOptions = PairOptions()
     train_policy: TrainPolicyOptions = TrainPolicyOptions()
     evaluate: EvaluateOptions = EvaluateOptions()
+
+    @property
+    def uses(self) -> frozenset[str]:
+        """The tables that the policy learns from, and the reward model where something needs it."""
+        tables = frozenset(self.train_policy.tables)
+        needs_model = "rewrites" in tables or ("token_rewards" in tables and "reward_model" in self.score.needs)
+        return tables | {"reward_model"} if needs_model else tables
+
+    @property
+    def evaluate_after(self) -> EvaluateOptions:
+        """How the trained policy is evaluated: with the prompt that it was trained with."""
+        if self.train_policy.prompt == "plain":
+            return self.evaluate
+        return self.evaluate.model_copy(update={"prompt": "right"})
 
     @property
     def heading(self) -> dict[str, Any]:

@@ -1,4 +1,5 @@
-"""What there is, a line each: presets, recipes, stages, datasets, teachers, and the runs in the store."""
+"""What there is, a line each: presets, recipes, stages, the parts that are files of their own, and the runs in the
+store."""
 
 import ast
 import tomllib
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 STAGES = (
     "prepare", "warm_up", "sample", "teach", "train_reward_model", "rewrite", "align", "score",
-    "train_policy", "evaluate",
+    "pair", "train_policy", "evaluate", "compare_predictions",
 )  # fmt: skip
 
 
@@ -46,10 +47,25 @@ def datasets() -> Iterator[tuple[str, str]]:
 
 def teachers() -> Iterator[tuple[str, str]]:
     """The teachers and the first line of each."""
-    from tasks import teachers
+    yield from documented("tasks.teachers", "teacher")
 
-    for name in teachers.names():
-        yield name, first_sentence(teachers.get(name).__doc__ or "")
+
+def credits() -> Iterator[tuple[str, str]]:
+    """The credit sources and the first line of each."""
+    yield from documented("tasks.credit", "credit source")
+
+
+def objectives() -> Iterator[tuple[str, str]]:
+    """The objectives and the first line of each."""
+    yield from documented("models.objectives", "objective")
+
+
+def documented(package: str, kind: str) -> Iterator[tuple[str, str]]:
+    """The parts of a package's folder and the first line of each."""
+    from tasks import parts
+
+    for name in parts.names(package):
+        yield name, first_sentence(parts.get(package, name, kind).__doc__ or "")
 
 
 def runs() -> Iterator[tuple[str, str]]:
@@ -88,5 +104,7 @@ KINDS: dict[str, Callable[[], Iterator[tuple[str, str]]]] = {
     "stages": stages,
     "datasets": datasets,
     "teachers": teachers,
+    "credits": credits,
+    "objectives": objectives,
     "runs": runs,
 }

@@ -201,12 +201,17 @@ def scored(config: Any, sizes: Sizes) -> Estimate:
     return Estimate(f"{samples(config, sizes):,} samples", tokens, forward_flops(sizes.parameters, tokens))
 
 
+def paired(config: Any, sizes: Sizes) -> Estimate:
+    tokens = wrong(config, sizes) * 2 * sizes.solve
+    return Estimate(f"{wrong(config, sizes):,} wrong samples", tokens, forward_flops(sizes.parameters, tokens))
+
+
 def policy_trained(config: Any, sizes: Sizes) -> Estimate:
     options = config.train_policy
-    is_from_samples = options.learns_from_samples
+    is_from_samples = "samples" in options.tables
     count = samples(config, sizes) if is_from_samples else sizes.problems
     updates = options.updates or round(options.epochs * count / options.batch_size)
-    rewrites = (options.wrong_share or WRONG_SHARE) if is_from_samples and options.imitate == "rewrites" else 0
+    rewrites = (options.wrong_share or WRONG_SHARE) if "rewrites" in options.tables else 0
     return updated(updates, options.batch_size, sizes.solve * (1 + rewrites), sizes)
 
 
@@ -231,6 +236,7 @@ ESTIMATES: Mapping[str, Callable[[Any, Sizes], Estimate]] = {
     "rewrite": rewritten,
     "align": lambda config, sizes: Estimate(f"{wrong(config, sizes):,} wrong samples"),
     "score": scored,
+    "pair": paired,
     "train_policy": policy_trained,
     "evaluate": evaluated,
 }

@@ -10,31 +10,37 @@ from flows.pipeline import Outcome, reused_or, run_method
 
 
 def method(run: Any, config: RunConfig) -> None:
-    """Every stage in order: `run(stage, options, input=output, …)` gives that stage's outputs by name."""
+    """Every stage in order: `run(stage, options, input=output, …)` gives that stage's outputs by name. A stage whose
+    outputs the recipe has no use for is left out."""
     data = run("prepare", config.prepare, seeded=False)
-    train, development, benchmarks = data["train"], data["development"], data["benchmarks"]
+    train, development, asked = data["train"], data["development"], data[config.measure_on]
     if config.policy.checkpoint:
         policy = run.external(config.policy.checkpoint)
     else:
         policy = run("warm_up", config.warm_up, train=train, development=development)["model"]
-    run("evaluate", config.evaluate, label="evaluate-before", policy=policy, problems=benchmarks)
+    run("evaluate", config.evaluate, label="evaluate-before", policy=policy, problems=asked)
 
-    lessons: dict[str, Any] = {}
-    if config.train_policy.learns_from_samples:
-        given = {
-            "samples": run("sample", config.sample, policy=policy, problems=train)["samples"],
-            "problems": train,
-        }
+    uses, made = config.uses, dict[str, Any]()
+    if "samples" in uses:
+        made["samples"] = run("sample", config.sample, policy=policy, problems=train)["samples"]
+    given = {**made, "problems": train}
+    if "reward_model" in uses:
         taught = run("teach", config.teach, tokenizer=policy, **given)["rewrites"]
         grm = run("train_reward_model", config.train_reward_model, policy=policy, rewrites=taught, **given)
+    if "rewrites" in uses:
         mended = {"reward_model": grm["model"], "pairs": grm["pairs"], "teacher_rewrites": taught}
-        rewrites = run("rewrite", config.rewrite, **mended, **given)["rewrites"]
-        edits = run("align", config.align, samples=given["samples"], rewrites=rewrites)["edits"]
-        scores = run("score", config.score, reward_model=grm["model"], policy=policy, **given)["token_rewards"]
-        lessons = {"samples": given["samples"], "rewrites": rewrites, "edits": edits, "token_rewards": scores}
+        made["rewrites"] = run("rewrite", config.rewrite, **mended, **given)["rewrites"]
+        both = {"samples": made["samples"], "rewrites": made["rewrites"]}
+    if "edits" in uses:
+        made["edits"] = run("align", config.align, **both)["edits"]
+    if "token_rewards" in uses:
+        credit = {"reward_model": grm["model"]} if "reward_model" in config.score.needs else {}
+        made["token_rewards"] = run("score", config.score, policy=policy, **credit, **given)["token_rewards"]
+    if "pairs" in uses:
+        made["pairs"] = run("pair", config.pair, policy=policy, **both)["pairs"]
 
-    trained = run("train_policy", config.train_policy, policy=policy, problems=train, **lessons)["model"]
-    run("evaluate", config.evaluate, label="evaluate-after", policy=trained, problems=benchmarks)
+    trained = run("train_policy", config.train_policy, policy=policy, problems=train, **made)["model"]
+    run("evaluate", config.evaluate_after, label="evaluate-after", policy=trained, problems=asked)
 
 
 @flow(name="rlmec")

@@ -1,12 +1,13 @@
-"""The rows that train a model, and the padded tensors made of them.
+"""The rows that train a model, and the padded tensors made of them: one batch for every objective.
 
-Column t of every tensor is about token t itself: its log-probability given the tokens before it, its reward,
-its imitation weight. Rows are padded on the right; masks come from lengths, never from comparing ids with a
-padding id, which may equal EOS.
+Column t of every (B, T) tensor is about token t itself: its log-probability given the tokens before it, its
+scores, its step. Rows are padded on the right; masks come from lengths, never from comparing ids with a padding
+id, which may equal EOS.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,16 +15,26 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Example:
-    """One prompt and completion, with what the objectives need for each completion token (None: all zero).
+    """One prompt and completion, and what the objectives need to know of it; all but the ids is optional.
 
-    rewards: R_t. reference_logprobs: log π_ref(y_t). weights: imitation weight w_t.
+    scores: numbers by name, one for each completion token: "reward" R_t, "weight" (of imitation) w_t, or what a
+    credit source calls its own. reference_logprobs: log π_ref(y_t). steps: the line of the completion that each
+    token stands in, from 0. edited: of a rewrite, the tokens that an edit operation put there. group: a number for
+    the problem. is_sample: drawn from the reference policy, as a rewrite or a reference solution is not.
+    is_right: the verifier's verdict. pair: a number that the two halves of a pair share; the preferred half is the
+    one that is not `is_sample`.
     """
 
     prompt_ids: Sequence[int]
     completion_ids: Sequence[int]
-    rewards: Sequence[float] | None = None
+    scores: Mapping[str, Sequence[float]] = field(default_factory=dict)
     reference_logprobs: Sequence[float] | None = None
-    weights: Sequence[float] | None = None
+    steps: Sequence[int] | None = None
+    edited: Sequence[bool] | None = None
+    group: int = -1
+    is_sample: bool = False
+    is_right: bool = True
+    pair: int | None = None
 
     def __len__(self) -> int:
         return len(self.prompt_ids) + len(self.completion_ids)
@@ -31,54 +42,95 @@ class Example:
 
 @dataclass(frozen=True)
 class Batch:
-    """tokens (B, T) int64, attention (B, T) int64, completion (B, T) bool; the others (B, T) fp32."""
+    """tokens, attention, steps (B, T) int64; completion, edited (B, T) bool; reference_logprobs and each of scores
+    (B, T) fp32; group (B,) int64; is_sample, is_right (B,) bool; pairs (P, 2) int64: the rows of the preferred and
+    the rejected half of each pair. All are 0 or false outside completions and where an example says nothing."""
 
     tokens: Tensor
     attention: Tensor
     completion: Tensor
-    rewards: Tensor
+    scores: Mapping[str, Tensor]
     reference_logprobs: Tensor
-    weights: Tensor
+    steps: Tensor
+    edited: Tensor
+    group: Tensor
+    is_sample: Tensor
+    is_right: Tensor
+    pairs: Tensor
 
     @property
     def shortest_prompt(self) -> int:
         """Positions before this hold no completion token in any row."""
         return int(self.completion.int().argmax(1).min())
 
+    @property
+    def sampled(self) -> Tensor:
+        """The completion tokens of samples, (B, T) bool."""
+        return self.completion & self.is_sample[:, None]
+
+    def score(self, name: str) -> Tensor:
+        """The scores of one name, (B, T); zeros where no example has any."""
+        return self.scores[name] if name in self.scores else torch.zeros_like(self.reference_logprobs)
+
 
 def collate(examples: Sequence[Example], at: torch.device) -> Batch:
     """Pad examples on the right to the longest; raises ValueError on an empty prompt or completion."""
-    longest = max(len(example) for example in examples)
-    shape = (len(examples), longest)
-    tokens = torch.zeros(shape, dtype=torch.long)
-    attention = torch.zeros(shape, dtype=torch.long)
-    completion = torch.zeros(shape, dtype=torch.bool)
-    rewards, reference_logprobs, weights = (torch.zeros(shape) for _ in range(3))
-    for row, example in enumerate(examples):
-        if not example.prompt_ids or not example.completion_ids:
-            raise ValueError("an example needs at least one prompt token and one completion token")
-        end = len(example)
-        part = slice(len(example.prompt_ids), end)
-        tokens[row, :end] = torch.tensor([*example.prompt_ids, *example.completion_ids])
-        attention[row, :end] = 1
-        completion[row, part] = True
-        for tensor, values in (
-            (rewards, example.rewards),
-            (reference_logprobs, example.reference_logprobs),
-            (weights, example.weights),
-        ):
+    if any(not example.prompt_ids or not example.completion_ids for example in examples):
+        raise ValueError("an example needs at least one prompt token and one completion token")
+
+    def columns(rows: Sequence[Sequence[float] | None], kind: torch.dtype) -> Tensor:
+        """(B, T): what each row has for its completion tokens, at their places."""
+        tensor = torch.zeros((len(examples), max(map(len, examples))), dtype=kind)
+        for number, (example, values) in enumerate(zip(examples, rows, strict=True)):
             if values is not None:
-                tensor[row, part] = torch.tensor(values, dtype=torch.float32)
-    tensors = (tokens, attention, completion, rewards, reference_logprobs, weights)
-    return Batch(*(tensor.to(at) for tensor in tensors))
+                tensor[number, len(example.prompt_ids) : len(example)] = torch.tensor(values, dtype=kind)
+        return tensor.to(at)
+
+    def each(values: Sequence[Any], kind: torch.dtype) -> Tensor:
+        return torch.tensor(values, dtype=kind, device=at)
+
+    tokens = columns([example.completion_ids for example in examples], torch.long)
+    attention = torch.zeros_like(tokens)
+    for number, example in enumerate(examples):
+        tokens[number, : len(example.prompt_ids)] = each(example.prompt_ids, torch.long)
+        attention[number, : len(example)] = 1
+    names = sorted({name for example in examples for name in example.scores})
+    return Batch(
+        tokens=tokens,
+        attention=attention,
+        completion=columns([[1] * len(example.completion_ids) for example in examples], torch.bool),
+        scores={name: columns([example.scores.get(name) for example in examples], torch.float) for name in names},
+        reference_logprobs=columns([example.reference_logprobs for example in examples], torch.float),
+        steps=columns([example.steps for example in examples], torch.long),
+        edited=columns([example.edited for example in examples], torch.bool),
+        group=each([example.group for example in examples], torch.long),
+        is_sample=each([example.is_sample for example in examples], torch.bool),
+        is_right=each([example.is_right for example in examples], torch.bool),
+        pairs=each(pairs(examples), torch.long).view(-1, 2),
+    )
+
+
+def pairs(examples: Sequence[Example]) -> list[tuple[int, int]]:
+    """The rows of the preferred and the rejected half of each pair."""
+    halves = [(row, example) for row, example in enumerate(examples) if example.pair is not None]
+    rejected = {example.pair: row for row, example in halves if example.is_sample}
+    return [
+        (row, rejected[example.pair]) for row, example in halves if not example.is_sample and example.pair in rejected
+    ]
 
 
 def micro_batches(examples: Sequence[Example], tokens: int) -> list[list[Example]]:
-    """Split examples into batches of at most `tokens` padded tokens, or of one example; similar lengths together."""
+    """Split examples into batches of at most `tokens` padded tokens, or of one example or pair; similar lengths
+    together. The halves of a pair stay together."""
+    units: dict[object, list[Example]] = {}
+    for number, example in enumerate(examples):
+        units.setdefault(("alone", number) if example.pair is None else example.pair, []).append(example)
     batches: list[list[Example]] = []
-    for example in sorted(examples, key=len, reverse=True):
-        if batches and (len(batches[-1]) + 1) * len(batches[-1][0]) <= tokens:
-            batches[-1].append(example)
+    longest = 0
+    for unit in sorted(units.values(), key=lambda unit: max(map(len, unit)), reverse=True):
+        if batches and (len(batches[-1]) + len(unit)) * longest <= tokens:
+            batches[-1] += unit
         else:
-            batches.append([example])
+            batches.append(list(unit))
+            longest = max(map(len, unit))
     return batches

@@ -3,14 +3,15 @@
 It differs from transformers' Trainer in one thing that the method needs: each objective has a denominator of its
 own, counted over the whole optimiser step (all micro-batches, all processes) before the first backward pass.
 
-    for done, report in train(model, steps, total=200, objectives=[WeightedNLL()], optimisation=Optimisation()):
+    objectives = {"weighted_nll": weighted_nll.Objective()}
+    for done, report in train(model, steps, total=200, objectives=objectives, optimisation=Optimisation()):
         print(done, report["loss"])
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Literal
@@ -55,7 +56,7 @@ def train(
     model: PreTrainedModel,
     steps: Iterable[Sequence[Example]],
     total: int,
-    objectives: Sequence[Objective],
+    objectives: Mapping[str, Objective],
     optimisation: Optimisation,
     checkpoints: Checkpoints | None = None,
     also: Sequence[Stateful] = (),
@@ -63,9 +64,9 @@ def train(
     """Make one optimiser update for each of the first `total` lists of examples in `steps`; after each, yield the
     number of updates done and a report.
 
-    The report has loss, loss/<objective>, gradient_norm, learning_rate, tokens_per_second and what the
-    objectives report. An update without any term has a loss of exactly 0 and leaves the weights alone but for
-    Adam's momentum. Stop by leaving the loop.
+    objectives: by name. The report has loss, loss/<name>, gradient_norm, learning_rate, tokens (of this update),
+    tokens_per_second and what the objectives report. An update without any term has a loss of exactly 0 and
+    leaves the weights alone but for Adam's momentum. Stop by leaving the loop.
 
     With `checkpoints` the run goes on after the newest one, and makes more; `also` is what else they hold. Each
     is made after the caller saw its update.
@@ -98,6 +99,7 @@ def train(
             | {
                 "gradient_norm": float(norm),
                 "learning_rate": float(rate),
+                "tokens": tokens,
                 "tokens_per_second": tokens / (time.perf_counter() - started),
             },
         )
@@ -122,22 +124,23 @@ def backward(
     accelerator: Accelerator,
     model: PreTrainedModel,
     examples: Sequence[Example],
-    objectives: Sequence[Objective],
+    objectives: Mapping[str, Objective],
     tokens: int,
 ) -> dict[str, float]:
     """Add the gradient of the whole step's loss, micro-batch by micro-batch, and return the step's report."""
     batches = [collate(part, accelerator.device) for part in micro_batches(examples, tokens)]
-    counts = [step_count(accelerator, objective, batches) for objective in objectives]
+    counts = {name: step_count(accelerator, objective, batches) for name, objective in objectives.items()}
     report: dict[str, Tensor] = {}
     for batch in batches:
         logprobs = token_logprobs(model, batch)
         loss = logprobs.sum() * 0.0  # keeps the graph where no objective has a term
-        for objective, count in zip(objectives, counts, strict=True):
-            total, sums = objective.total(logprobs, batch)
-            part = objective.weight * total / count.clamp(min=1)
+        for name, objective in objectives.items():
+            total, ratios = objective.total(logprobs, batch)
+            part = objective.weight * total / counts[name].clamp(min=1)
             loss = loss + part
-            for name, value in {f"loss/{objective.name}": part, **sums}.items():
-                report[name] = report.get(name, torch.zeros_like(loss)) + value.detach()
+            for label, (value, count) in {f"loss/{name}": (part, part * 0), **ratios}.items():
+                both = torch.stack([value.detach().float(), count.detach().float()])
+                report[label] = report.get(label, torch.zeros_like(both)) + both
         # DDP averages gradients over processes, but the counts are already over all of them.
         accelerator.backward(loss * accelerator.num_processes)
     return readable(accelerator, report)
@@ -150,9 +153,8 @@ def step_count(accelerator: Accelerator, objective: Objective, batches: Sequence
 
 
 def readable(accelerator: Accelerator, report: dict[str, Tensor]) -> dict[str, float]:
-    """Floats over all processes: losses add up to `loss`, other sums become means over the samples' tokens."""
-    sums = {name: float(accelerator.reduce(value, reduction="sum")) for name, value in report.items()}
-    tokens = max(sums.pop("tokens", 0.0), 1.0)
-    losses = {name: value for name, value in sums.items() if name.startswith("loss/")}
-    means = {name: value / tokens for name, value in sums.items() if name not in losses}
+    """Floats over all processes: losses add up to `loss`, of what else is reported the ratio of sum and count."""
+    both = {name: accelerator.reduce(values, reduction="sum").tolist() for name, values in report.items()}
+    losses = {name: value for name, (value, _) in both.items() if name.startswith("loss/")}
+    means = {name: value / max(count, 1.0) for name, (value, count) in both.items() if name not in losses}
     return {"loss": sum(losses.values()), **losses, **means}

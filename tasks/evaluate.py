@@ -14,7 +14,7 @@ from functools import partial
 from itertools import takewhile
 from math import comb
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 from pydantic import BaseModel, Field
@@ -41,6 +41,9 @@ class EvaluateOptions(BaseModel, extra="forbid", frozen=True):
     samples: int = Field(1, gt=0, description="completions of each problem; 1 is greedy")
     temperature: float = Field(0.7, gt=0, description="for several samples")
     top_p: float = Field(0.95, gt=0, le=1, description="for several samples")
+    prompt: Literal["plain", "right"] = Field(
+        "plain", description="right: ask for a right solution, as a policy trained with prompt = verdict expects"
+    )
     max_new_tokens: int = Field(512, gt=0, description="length limit of a completion, in tokens")
     batch_size: int = Field(64, gt=0, description="completions made at once")
     shard_size: int = Field(256, gt=0, description="problems in a shard")
@@ -83,7 +86,10 @@ def evaluate(
 
 def evaluate_shard(options: EvaluateOptions, inputs: Mapping[str, Path], seed: int, span: Span) -> pl.DataFrame:
     """The predictions for a span of problems, the completions of each one after the other."""
-    made = solve_span(inputs, span, options.samples, options.decoding, options.batch_size, options.device, seed)
+    verdict = True if options.prompt == "right" else None
+    made = solve_span(
+        inputs, span, options.samples, options.decoding, options.batch_size, options.device, seed, verdict
+    )
     rows: list[dict[str, object]] = [
         {
             "benchmark": problem["source"],

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from models.batch import Example
 from models.checkpoints import Stateful
 from models.loop import Optimisation, train
-from models.objectives import Objective
+from models.objectives import Objective, weighted_nll
 from tasks.progress import Log, counting
 from tasks.work import Work
 
@@ -19,11 +19,12 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 T = TypeVar("T")
+IMITATION: Mapping[str, Objective] = {"weighted_nll": weighted_nll.Objective()}
 
 
 def imitated(prompt: list[int], completion: list[int], weight: float = 1.0) -> Example:
     """A completion to imitate, every token of it with the same weight."""
-    return Example(prompt, completion, weights=[weight] * len(completion))
+    return Example(prompt, completion, {"weight": [weight] * len(completion)})
 
 
 def shuffled_cycle(items: Sequence[T], seed: int) -> Iterator[T]:
@@ -56,6 +57,11 @@ class History:
             self.entries.append((step, dict(metrics)))
         self.log(metrics, step)
 
+    @property
+    def tokens(self) -> float:
+        """The tokens of all updates so far."""
+        return sum(metrics.get("tokens", 0) for _, metrics in self.entries)
+
     def state_dict(self) -> dict[str, Any]:
         return {"entries": self.entries}
 
@@ -68,7 +74,7 @@ def fit(
     model: PreTrainedModel,
     steps: Iterator[list[Example]],
     updates: int,
-    objectives: Sequence[Objective],
+    objectives: Mapping[str, Objective],
     optimisation: Optimisation,
     label: str,
     history: History,

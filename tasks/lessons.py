@@ -1,72 +1,144 @@
 """What each sample teaches the policy, under a recipe that learns from samples.
 
-    right sample   rewards R_t, and it imitates itself with weight 0.5
-    wrong sample   rewards R_t; its accepted rewrite, if there is one, is imitated with weight 1 on edited
-                   tokens and 0.5 on the others. A wrong sample without a rewrite keeps its rewards.
+    the sample            token rewards; imitated where the recipe imitates right (or wrong) samples
+    its accepted rewrite  imitated, edited tokens with weight 1 and the others with 0.5; preferred over the sample
+    its problem's reference solution, imitated with weight 1
 
-Four tables say so, and they stay tables: examples are made of a row when a batch draws it, so that a million
-samples fit into memory.
+Tables say so, and they stay tables: examples are made of a row when a batch draws it, so that a million samples
+fit into memory. A wrong sample without a rewrite keeps its rewards; a sample that teaches nothing is not drawn.
 """
 
-from collections.abc import Mapping
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from models.batch import Example
 from tasks.errors import UserError
-from tasks.records import read_table
+from tasks.prompts import line_breaks, solution_completion, solve_prompt
+from tasks.records import by_id, read_table
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from tasks.train_policy import TrainPolicyOptions
+
+Found = Mapping[str, dict[str, Any] | None]
+SAMPLE = ("sample_id", "problem_id", "prompt_ids", "completion_ids", "is_right")
+BESIDE = {
+    "token_rewards": ("rewards", "reference_logprobs"),
+    "rewrites": ("rewrite_ids",),
+    "edits": ("rewrite_edited",),
+    "pairs": ("sample_logprobs", "rewrite_logprobs"),
+}
 
 
-class Weights(NamedTuple):
-    """Imitation weights of a rewrite's edited tokens, and of other tokens and right samples; None imitates nothing."""
+class Beside:
+    """A table about samples, at most a row each: `beside[7]` is its row for sample 7 as a dict, or None."""
 
-    edited: float
-    kept: float
+    def __init__(self, samples: pl.DataFrame, name: str, path: Path, columns: Sequence[str]) -> None:
+        self.columns = columns
+        frame = read_table(name, path, ["sample_id", *columns])
+        numbered = frame.select("sample_id").with_row_index("place")
+        joined = samples.select("sample_id").join(numbered, on="sample_id", how="left", maintain_order="left")
+        self.places, self.frame = joined["place"], frame.select(columns)
+
+    def __getitem__(self, row: int) -> dict[str, Any] | None:
+        place = self.places[row]
+        return None if place is None else dict(zip(self.columns, self.frame.row(place), strict=True))
 
 
 class Lessons:
-    """`right` and `wrong` are the rows of either kind; `rewritten` says how many wrong samples have a rewrite."""
+    """`right` and `wrong` are the rows of either kind that teach anything; `rewritten` counts the wrong samples whose
+    rewrite is imitated, `paired` the pairs."""
 
-    def __init__(self, inputs: Mapping[str, Path], weights: Weights | None) -> None:
-        """inputs: samples, token_rewards, rewrites, edits. UserError for a sample without token rewards."""
-        self.weights = weights
-        ids = ["sample_id"]
-        samples = read_table("samples", inputs["samples"], [*ids, "prompt_ids", "completion_ids", "is_right"])
-        scores = read_table("token_rewards", inputs["token_rewards"], [*ids, "rewards", "reference_logprobs"])
-        rewrites = read_table("rewrites", inputs["rewrites"], [*ids, "rewrite_ids"])
-        edits = read_table("edits", inputs["edits"], [*ids, "rewrite_edited"])
-        self.samples, self.scores, self.rewrites, self.edits = samples, scores, rewrites, edits
-        self.score_of = places(samples, scores)
-        self.edit_of = places(samples, edits)
-        self.rewrite_of = places(samples, rewrites)
-        unscored = samples["sample_id"].filter(self.score_of.is_null())
-        if len(unscored):
-            raise UserError(f"{inputs['token_rewards']}: sample {unscored[0]} has no token rewards; rerun stage score")
+    def __init__(
+        self, options: TrainPolicyOptions, inputs: Mapping[str, Path], tokenizer: PreTrainedTokenizerBase
+    ) -> None:
+        """inputs: samples, problems, and those of `options.tables`. UserError for a sample without token rewards, and
+        where pairs are wanted and there is none."""
+        self.options, self.tokenizer, self.breaks = options, tokenizer, line_breaks(tokenizer)
+        self.samples = samples = read_table("samples", inputs["samples"], list(SAMPLE))
+        self.groups = samples["problem_id"].rank("dense").cast(pl.Int64) - 1
+        self.problems = (
+            by_id(read_table("problems", inputs["problems"]), "problem_id") if options.reads_problems else {}
+        )
+        self.beside = {
+            name: Beside(samples, name, inputs[name], columns)
+            for name, columns in BESIDE.items()
+            if name in options.tables
+        }
+        has = {name: table.places.is_not_null() for name, table in self.beside.items()}
+        if "token_rewards" in has and not has["token_rewards"].all():
+            unscored = samples["sample_id"].filter(~has["token_rewards"])[0]
+            raise UserError(f"{inputs['token_rewards']}: sample {unscored} has no token rewards; rerun stage score")
+        if "pairs" in has and not has["pairs"].any():
+            raise UserError(f"{inputs['pairs']}: no rewrite was accepted, so there is no pair to learn from")
         is_right = samples["is_right"]
-        self.right = is_right.arg_true().to_list()
-        self.wrong = (~is_right).arg_true().to_list()
-        self.rewritten = int((self.edit_of.is_not_null() & ~is_right).sum()) if weights else 0
+        self.rewritten, self.paired = (int(has[name].sum()) if name in has else 0 for name in ("edits", "pairs"))
+        imitated = [verdict for kind, verdict in (("right", True), ("wrong", False)) if kind in options.imitate]
+        teaches = is_right.is_in(imitated) | ("references" in options.imitate)
+        for name in has.keys() & {"token_rewards", "edits", "pairs"}:
+            teaches |= has[name]
+        self.right = (teaches & is_right).arg_true().to_list()
+        self.wrong = (teaches & ~is_right).arg_true().to_list()
 
     def examples(self, row: int) -> list[Example]:
-        """The sequences that a sample brings into a batch: itself, and its rewrite where one was accepted."""
-        prompt, completion, is_right = self.samples.row(row)[1:]
-        _, rewards, reference_logprobs = self.scores.row(self.score_of[row])
-        weights = [self.weights.kept] * len(completion) if is_right and self.weights else None
-        sample = Example(prompt, completion, rewards, reference_logprobs, weights)
-        return [sample, *self.imitated(row, prompt)]
+        """The sequences that a sample brings into a batch: itself, its accepted rewrite, its problem's reference."""
+        sample = dict(zip(SAMPLE, self.samples.row(row), strict=True))
+        found = {name: table[row] for name, table in self.beside.items()}
+        made = (self.sample(row, sample, found), self.rewrite(row, sample, found), self.reference(row, sample))
+        return [example for example in made if example is not None]
 
-    def imitated(self, row: int, prompt: list[int]) -> list[Example]:
-        """The accepted rewrite of a sample, after the prompt that the sample was drawn from."""
-        if self.weights is None or self.edit_of[row] is None:
-            return []
-        edited = self.edits.row(self.edit_of[row])[1]
-        weights = [self.weights.edited if is_edited else self.weights.kept for is_edited in edited]
-        return [Example(prompt, self.rewrites.row(self.rewrite_of[row])[1], weights=weights)]
+    def sample(self, row: int, sample: Mapping[str, Any], found: Found) -> Example | None:
+        """The sample, where it has rewards, is imitated or is half of a pair."""
+        ids, is_right = sample["completion_ids"], sample["is_right"]
+        scores, reference = {}, None
+        if ("right" if is_right else "wrong") in self.options.imitate:
+            scores["weight"] = [self.options.kept_weight] * len(ids)
+        if pair := found.get("pairs"):
+            reference = pair["sample_logprobs"]
+        if scored := found.get("token_rewards"):
+            scores["reward"], reference = scored["rewards"], scored["reference_logprobs"]
+        if not scores and not pair:
+            return None
+        prompt = self.prompt(sample, is_right)
+        number = row if pair else None
+        return Example(prompt, ids, scores, reference, self.steps(ids), None, self.groups[row], True, is_right, number)
 
+    def rewrite(self, row: int, sample: Mapping[str, Any], found: Found) -> Example | None:
+        """The accepted rewrite, where it is imitated or is half of a pair."""
+        edits, pair, rewrite = (found.get(name) for name in ("edits", "pairs", "rewrites"))
+        if not rewrite or not (edits or pair):
+            return None
+        ids, edited, scores = rewrite["rewrite_ids"], None, {}
+        if edits:
+            edited = edits["rewrite_edited"]
+            kept, new = self.options.kept_weight, self.options.edited_weight
+            scores["weight"] = [new if is_edited else kept for is_edited in edited]
+        reference, number = (pair["rewrite_logprobs"], row) if pair else (None, None)
+        prompt = self.prompt(sample, True)
+        return Example(prompt, ids, scores, reference, self.steps(ids), edited, self.groups[row], False, True, number)
 
-def places(samples: pl.DataFrame, other: pl.DataFrame) -> pl.Series:
-    """For each sample, the row of another table that is about it; null where there is none."""
-    numbered = other.select("sample_id").with_row_index("place")
-    return samples.select("sample_id").join(numbered, on="sample_id", how="left", maintain_order="left")["place"]
+    def reference(self, row: int, sample: Mapping[str, Any]) -> Example | None:
+        """The reference solution, where it is imitated."""
+        if "references" not in self.options.imitate:
+            return None
+        ids = solution_completion(self.tokenizer, self.problems[sample["problem_id"]]["solution"])
+        scores = {"weight": [1.0] * len(ids)}
+        return Example(self.prompt(sample, True), ids, scores, None, self.steps(ids), None, self.groups[row])
+
+    def prompt(self, sample: Mapping[str, Any], is_right: bool) -> list[int]:
+        """The prompt that the sample was drawn from, or one that says whether what follows is right."""
+        if self.options.prompt == "plain":
+            return list(sample["prompt_ids"])
+        problem = self.problems[sample["problem_id"]]
+        return solve_prompt(self.tokenizer, problem["question"], problem["options"], is_right)
+
+    def steps(self, ids: Sequence[int]) -> list[int]:
+        """The line that each token stands in, from 0; the token that ends a line belongs to it."""
+        return list(accumulate((token in self.breaks for token in ids[:-1]), initial=0))

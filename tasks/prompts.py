@@ -7,6 +7,7 @@ a line break and a completion starts at a line's beginning, so the two meet betw
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 # What stands before each part of a prompt.
 SOLUTION, REFERENCE, STUDENT = "Solution:\n", "Reference solution:\n", "Student solution:\n"
+RIGHT_SOLUTION, WRONG_SOLUTION = "Right solution:\n", "Wrong solution:\n"
 CORRECTED, WRONG_LINE = "\nCorrected solution:\n", "\nFirst wrong line:\n"
 CHOICE_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -47,12 +49,15 @@ def all_text(problem: Mapping[str, Any]) -> str:
     """All that is read or written about a problem, for a tokenizer to be trained on: with the words before each
     part of a prompt, or they would be read letter by letter."""
     parts = (question_text(problem["question"], problem["options"]), SOLUTION, problem["solution"], "\n")
-    return "".join((*parts, REFERENCE, STUDENT, CORRECTED, WRONG_LINE))
+    return "".join((*parts, REFERENCE, STUDENT, CORRECTED, WRONG_LINE, RIGHT_SOLUTION, WRONG_SOLUTION))
 
 
-def solve_prompt(tokenizer: PreTrainedTokenizerBase, question: str, options: Sequence[str] | None) -> list[int]:
-    """Ask for a solution."""
-    return start(tokenizer) + encode(tokenizer, question_text(question, options) + SOLUTION)
+def solve_prompt(
+    tokenizer: PreTrainedTokenizerBase, question: str, options: Sequence[str] | None, verdict: bool | None = None
+) -> list[int]:
+    """Ask for a solution; with a verdict for a right or for a wrong one (chain of hindsight, arXiv 2302.02676)."""
+    label = SOLUTION if verdict is None else RIGHT_SOLUTION if verdict else WRONG_SOLUTION
+    return start(tokenizer) + encode(tokenizer, question_text(question, options) + label)
 
 
 def solution_completion(tokenizer: PreTrainedTokenizerBase, solution: str) -> list[int]:
@@ -116,6 +121,12 @@ def without_eos(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> list[
     """The ids of a completion without the EOS that ended it."""
     ids = list(ids)
     return ids[:-1] if ids and ids[-1] == tokenizer.eos_token_id else ids
+
+
+@cache
+def line_breaks(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+    """The tokens whose text holds a line break."""
+    return frozenset(token for token in range(len(tokenizer)) if "\n" in decode(tokenizer, [token]))
 
 
 def line_spans(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> list[tuple[int, int]]:

@@ -65,9 +65,14 @@ SCHEMAS: dict[str, dict[str, pl.DataType | type[pl.DataType]]] = {
     "token_rewards": {
         "sample_id": pl.String,
         "credit_source": pl.String,
-        "probabilities": pl.List(pl.Float32),
+        "probabilities": pl.List(pl.Float32),  # p_t; null from a credit source that has none
         "rewards": pl.List(pl.Float32),
         "reference_logprobs": pl.List(pl.Float32),
+    },
+    "pairs": {
+        "sample_id": pl.String,
+        "sample_logprobs": pl.List(pl.Float32),  # log π_ref of the sample's and of its rewrite's tokens
+        "rewrite_logprobs": pl.List(pl.Float32),
     },
     "predictions": {
         "benchmark": pl.String,

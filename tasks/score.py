@@ -6,15 +6,16 @@ The reference policy is the one that produced the samples. Log-probabilities are
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import polars as pl
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from models import policy
 from models.batch import Example
 from models.logprobs import completion_logprobs
-from tasks import credit
-from tasks.credit.grm import Options as GrmOptions
+from tasks import parts
 from tasks.progress import Log, silent
 from tasks.records import mean, problems_of, read_table, table, write_table
 from tasks.work import ALONE, Span, Work
@@ -22,7 +23,7 @@ from tasks.work import ALONE, Span, Work
 
 class ScoreOptions(BaseModel, extra="forbid", frozen=True):
     credit: str = Field("grm", description="the credit source, a file of tasks/credit")
-    grm: GrmOptions = GrmOptions()
+    settings: dict[str, Any] = Field(default_factory=dict, description="the credit source's own options")
     batch_size: int = Field(16, gt=0, description="samples scored at once")
     shard_size: int = Field(1024, gt=0, description="samples in a shard")
     device: str = "auto"
@@ -30,6 +31,21 @@ class ScoreOptions(BaseModel, extra="forbid", frozen=True):
     def parts(self) -> list[str]:
         """The modules that these options name by key."""
         return [f"tasks.credit.{self.credit}"]
+
+    @model_validator(mode="after")
+    def settings_fit(self) -> "ScoreOptions":
+        parts.settings(source(self.credit).Options, self.settings, "settings")
+        return self
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What the credit source reads besides samples and problems."""
+        return tuple(source(self.credit).NEEDS)
+
+
+def source(name: str) -> ModuleType:
+    """The module of a credit source."""
+    return parts.get("tasks.credit", name, "credit source")
 
 
 def score(
@@ -41,7 +57,9 @@ def score(
     log: Log = silent,
     work: Work = ALONE,
 ) -> None:
-    """inputs: reward_model, policy (folders), samples, problems. Writes token_rewards. Nothing here is random."""
+    """inputs: policy (folder), samples, problems, and what the credit source needs.
+
+    Writes token_rewards. Nothing here is random."""
     is_right = read_table("samples", inputs["samples"], ["is_right"])["is_right"]
     make = partial(score_shard, options, inputs)
     scores = work.table("token_rewards", len(is_right), options.shard_size, make, "score", log)
@@ -55,8 +73,9 @@ def score_shard(options: ScoreOptions, inputs: Mapping[str, Path], span: Span) -
     frame = read_table("samples", inputs["samples"], rows=span)
     samples = list(frame.iter_rows(named=True))
     problems = problems_of(frame, inputs["problems"])
-    source = credit.get(options.credit)
-    credits = source.credit(getattr(options, options.credit), inputs, samples, problems, options.batch_size, at)
+    module = source(options.credit)
+    own = parts.settings(module.Options, options.settings, "settings")
+    credits = module.credit(own, inputs, samples, problems, options.batch_size, at)
     by_row = {done.row: done for done in credits}
     model, _ = policy.shared(inputs["policy"], at)
     examples = [Example(sample["prompt_ids"], sample["completion_ids"]) for sample in samples]

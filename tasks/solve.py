@@ -12,7 +12,7 @@ from models import policy
 from models.policy import Decoding, complete
 from tasks.prompts import decode, solve_prompt
 from tasks.records import derive_seed, read_table
-from tasks.verify import verdict
+from tasks.verify import verdict as judge
 from tasks.work import Span
 
 if TYPE_CHECKING:
@@ -39,22 +39,31 @@ def solve(
     decoding: Decoding,
     batch_size: int,
     seeds: Sequence[int] | None = None,
+    verdict: bool | None = None,
 ) -> Iterator[Solution]:
     """Complete each problem once and judge it; solutions come in batches of similar length, not in order.
 
-    problems: rows of the problems table (one may appear several times). seeds: one a row, for sampling.
+    problems: rows of the problems table (one may appear several times). seeds: one a row, for sampling. verdict:
+    what the prompt asks for, a right or a wrong solution, where the policy was trained so.
     """
-    prompts = [solve_prompt(tokenizer, problem["question"], problem["options"]) for problem in problems]
+    prompts = [solve_prompt(tokenizer, problem["question"], problem["options"], verdict) for problem in problems]
     for done in complete(model, prompts, tokenizer.eos_token_id, decoding, seeds, batch_size):
         text = decode(tokenizer, done.ids)
-        judged = verdict(text, problems[done.row])
+        judged = judge(text, problems[done.row])
         yield Solution(
             done.row, prompts[done.row], done.ids, text, done.ended, judged.extracted_answer, judged.is_right
         )
 
 
 def solve_span(
-    inputs: Mapping[str, Path], span: Span, times: int, decoding: Decoding, batch_size: int, device: str, seed: int
+    inputs: Mapping[str, Path],
+    span: Span,
+    times: int,
+    decoding: Decoding,
+    batch_size: int,
+    device: str,
+    seed: int,
+    verdict: bool | None = None,
 ) -> list[tuple[Mapping[str, Any], Solution]]:
     """Each problem of a span completed `times` times, in order: (problem, solution), the completions of a problem one
     after the other. inputs: policy (folder), problems (table). Each completion has a seed of its own."""
@@ -62,7 +71,7 @@ def solve_span(
     problems = list(read_table("problems", inputs["problems"], rows=span).iter_rows(named=True))
     repeated = [problem for problem in problems for _ in range(times)]
     seeds = [derive_seed(seed, problem["problem_id"], number) for problem in problems for number in range(times)]
-    solutions = solve(model, tokenizer, repeated, decoding, batch_size, seeds)
+    solutions = solve(model, tokenizer, repeated, decoding, batch_size, seeds, verdict)
     return [(repeated[made.row], made) for made in sorted(solutions, key=lambda made: made.row)]
 
 

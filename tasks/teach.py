@@ -15,7 +15,7 @@ import polars as pl
 from pydantic import BaseModel, Field
 from rapidfuzz.distance import Levenshtein
 
-from tasks import teachers
+from tasks import parts, teachers
 from tasks.equations import every_equation_holds
 from tasks.progress import Log, silent
 from tasks.prompts import encode, without_eos
@@ -88,7 +88,7 @@ def taught(
     """The teacher's best rewrite of one sample, as a row of the rewrites table."""
     task = teachers.Problem(problem["question"], problem["solution"], problem["answer"], problem["options"])
     ids = without_eos(tokenizer, sample["completion_ids"])
-    teacher = teachers.get(options.teacher)
+    teacher = parts.get("tasks.teachers", options.teacher, "teacher")
     text = teachers.best_rewrite(
         teacher.candidates(task, sample["completion"]),
         task,

@@ -1,7 +1,7 @@
-"""Stage `train_policy`: the token-level RL objective and imitation, L = L_RL + λ · L_IM.
+"""Stage `train_policy`: the policy learns what a recipe says, a weighted sum of objectives over one common batch.
 
-Under recipe rlmec a batch holds samples, each with what `tasks/lessons.py` says of it. Under imitate = "reference"
-(recipe sft) no sample is needed: reference solutions are imitated with weight 1.
+Under recipe rlmec that is L = L_RL + λ · L_IM: a batch holds samples, each with what `tasks/lessons.py` says of it.
+Where only reference solutions are imitated (recipe sft) no sample is needed.
 """
 
 from __future__ import annotations
@@ -9,18 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
 
 from models import policy
 from models.batch import Example
 from models.loop import Optimisation
 from models.objectives import Objective
-from models.objectives.policy_gradient import Normalisation, PolicyGradient, Surrogate
-from models.objectives.weighted_nll import WeightedNLL
+from tasks import parts
+from tasks.errors import UserError
 from tasks.fit import History, batches, fit, shuffled_cycle
-from tasks.lessons import Lessons, Weights
+from tasks.lessons import Lessons
 from tasks.progress import Log, silent
 from tasks.records import derive_seed, read_table
 from tasks.warm_up import reference_example
@@ -29,16 +29,25 @@ from tasks.work import ALONE, Work
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+OBJECTIVES = "models.objectives"
+Target = Literal["rewrites", "right", "wrong", "references"]
+
 
 class TrainPolicyOptions(BaseModel, extra="forbid", frozen=True):
-    imitate: Literal["rewrites", "reference", "none"] = Field("rewrites", description="what L_IM imitates")
-    reward_weight: float = Field(1.0, ge=0, description="weight of L_RL; 0 leaves token rewards out")
-    imitation_weight: float = Field(1.0, ge=0, description="λ, the weight of L_IM")
+    imitate: tuple[Target, ...] = Field(
+        ("rewrites", "right"),
+        description="what is imitated: accepted rewrites, right samples, wrong samples, reference solutions",
+    )
+    prompt: Literal["plain", "verdict"] = Field(
+        "plain", description="verdict: the prompt says whether the completion is right, and evaluation asks for right"
+    )
+    objectives: dict[str, Any] = Field(
+        {"policy_gradient": {}, "weighted_nll": {}},
+        description="files of models/objectives that add up to the loss, each with its settings",
+        validate_default=True,
+    )
     edited_weight: float = Field(1.0, ge=0, description="imitation weight of a rewrite's edited tokens")
-    kept_weight: float = Field(0.5, ge=0, description="imitation weight of other tokens, and of right samples")
-    clip: float = Field(0.3, gt=0, lt=1, description="ε, how far the ratio may stray from 1")
-    surrogate: Surrogate = "stop-gradient"
-    normalisation: Normalisation = "nonzero"
+    kept_weight: float = Field(0.5, ge=0, description="imitation weight of its other tokens, and of samples")
     updates: int | None = Field(None, gt=0, description="optimiser updates; if unset, `epochs` decides")
     epochs: float = Field(3.0, gt=0, description="passes over the samples (or reference solutions)")
     batch_size: int = Field(128, gt=0, description="samples (or reference solutions) in one update")
@@ -48,21 +57,58 @@ class TrainPolicyOptions(BaseModel, extra="forbid", frozen=True):
     optimisation: Optimisation = Optimisation(learning_rate=5e-6)
     device: str = "auto"
 
+    @field_validator("objectives")
+    @classmethod
+    def are_there(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """Each objective's settings as an instance of its class."""
+        return {
+            name: parts.settings(parts.get(OBJECTIVES, name, "objective").Objective, values, name)
+            for name, values in given.items()
+        }
+
     @model_validator(mode="after")
-    def learns_something(self) -> TrainPolicyOptions:
-        if self.imitate == "none" and self.reward_weight == 0:
-            raise ValueError('imitate = "none" with reward_weight = 0 leaves nothing to learn from')
+    def fits_together(self) -> TrainPolicyOptions:
+        imitates = "imitation" in self.needs
+        if not self.objectives:
+            raise ValueError("objectives names none, which leaves nothing to learn from")
+        if imitates and not self.imitate:
+            raise ValueError("an objective imitates, but imitate names nothing to imitate")
+        if self.imitate and not imitates:
+            raise ValueError("imitate names something, but no objective imitates: add weighted_nll, or imitate = []")
+        if "wrong" in self.imitate and self.prompt == "plain":
+            raise ValueError('imitating wrong samples needs prompt = "verdict", which says that they are wrong')
+        if self.prompt == "verdict" and self.needs & {"rewards", "pairs"}:
+            raise ValueError(
+                'prompt = "verdict" goes with imitation alone: reference log-probabilities are those of the prompt '
+                "that the samples were drawn from"
+            )
         return self
 
     @property
-    def weights(self) -> Weights | None:
-        """The imitation weights of samples and rewrites, where they are imitated."""
-        return Weights(self.edited_weight, self.kept_weight) if self.imitate == "rewrites" else None
+    def needs(self) -> frozenset[str]:
+        """What the objectives need of examples."""
+        return frozenset[str]().union(*(objective.needs for objective in self.objectives.values()))
 
     @property
-    def learns_from_samples(self) -> bool:
-        """Whether samples, rewrites and token rewards are needed at all."""
-        return self.imitate == "rewrites" or self.reward_weight > 0
+    def tables(self) -> tuple[str, ...]:
+        """The tables about samples that are read, in the order in which they come to be."""
+        wanted = {
+            "samples": self.needs & {"rewards", "pairs"} or set(self.imitate) & {"rewrites", "right", "wrong"},
+            "rewrites": "rewrites" in self.imitate or "pairs" in self.needs,
+            "edits": "rewrites" in self.imitate,
+            "token_rewards": "rewards" in self.needs,
+            "pairs": "pairs" in self.needs,
+        }
+        return tuple(name for name, is_wanted in wanted.items() if is_wanted)
+
+    @property
+    def reads_problems(self) -> bool:
+        """Whether a sample's lesson needs its problem, too."""
+        return self.prompt == "verdict" or "references" in self.imitate
+
+    def parts(self) -> list[str]:
+        """The modules that these options name by key."""
+        return [f"{OBJECTIVES}.{name}" for name in self.objectives]
 
 
 def train_policy(
@@ -74,32 +120,36 @@ def train_policy(
     log: Log = silent,
     work: Work = ALONE,
 ) -> None:
-    """inputs: policy (folder), problems; and samples, rewrites, edits, token_rewards where samples are learned from.
-
-    Writes model.
-    """
+    """inputs: policy (folder), problems, and the tables of `options.tables`. Writes model."""
     model, tokenizer = policy.load(inputs["policy"], policy.device(options.device))
     order = derive_seed(seed, "order")
-    objectives: list[Objective] = [WeightedNLL(weight=options.imitation_weight)]
-    if options.learns_from_samples:
-        lessons = Lessons(inputs, options.weights)
-        log({"right_samples": len(lessons.right), "wrong_samples": len(lessons.wrong), "rewrites": lessons.rewritten})
-        steps = mixed_batches(lessons.right, lessons.wrong, lessons.examples, options, order)
-        size = len(lessons.right) + len(lessons.wrong)
-        objectives.append(PolicyGradient(options.clip, options.surrogate, options.normalisation, options.reward_weight))
+    if "samples" in options.tables:
+        lessons = Lessons(options, inputs, tokenizer)
+        right, wrong = lessons.right, lessons.wrong
+        log({"right_samples": len(right), "wrong_samples": len(wrong), "rewrites": lessons.rewritten,
+             "pairs": lessons.paired})  # fmt: skip
+        if not right and not wrong:
+            raise UserError("no sample teaches anything under this recipe: look at the samples and rewrites tables")
+        steps, size = mixed_batches(right, wrong, lessons.examples, options, order), len(right) + len(wrong)
     else:
-        examples = reference_examples(tokenizer, inputs["problems"])
+        examples = reference_examples(tokenizer, inputs["problems"], options)
         steps, size = batches(examples, options.batch_size, order), len(examples)
     updates = options.updates or max(1, round(options.epochs * size / options.batch_size))
-    for _ in fit(model, steps, updates, objectives, options.optimisation, "train_policy", History(log), work):
+    history = History(log)
+    objectives: dict[str, Objective] = options.objectives
+    for _ in fit(model, steps, updates, objectives, options.optimisation, "train_policy", history, work):
         pass
     policy.save(model, tokenizer, out / "model")
-    log({"updates": updates})
+    log({"updates": updates, "tokens_trained": history.tokens})
 
 
-def reference_examples(tokenizer: PreTrainedTokenizerBase, problems: Path) -> list[Example]:
+def reference_examples(
+    tokenizer: PreTrainedTokenizerBase, problems: Path, options: TrainPolicyOptions
+) -> list[Example]:
+    """The reference solution of every problem, to be imitated."""
+    verdict = True if options.prompt == "verdict" else None
     rows = read_table("problems", problems).iter_rows(named=True)
-    return [reference_example(tokenizer, problem) for problem in rows]
+    return [reference_example(tokenizer, problem, verdict) for problem in rows]
 
 
 def mixed_batches(

@@ -20,9 +20,8 @@ from pydantic import BaseModel, Field
 from models import policy
 from models.batch import Example
 from models.loop import Optimisation
-from models.objectives.weighted_nll import WeightedNLL
 from tasks.errors import UserError
-from tasks.fit import History, batches, fit, imitated
+from tasks.fit import IMITATION, History, batches, fit, imitated
 from tasks.progress import Log, silent
 from tasks.prompts import grm_parts, locate_completion, locate_prompt, rewrite_prompt
 from tasks.records import by_id, derive_seed, read_table
@@ -76,9 +75,8 @@ def train_reward_model(
     ]
     updates = options.updates or max(1, round(options.epochs * len(examples) / options.batch_size))
     steps = batches(examples, options.batch_size, derive_seed(seed, "order"))
-    for _ in fit(
-        model, steps, updates, [WeightedNLL()], options.optimisation, "train_reward_model", History(log), work
-    ):
+    history = History(log)
+    for _ in fit(model, steps, updates, IMITATION, options.optimisation, "train_reward_model", history, work):
         pass
     policy.save(model, tokenizer, out / "model")
     pairs.select("sample_id", "trained").write_parquet(out / "pairs.parquet")

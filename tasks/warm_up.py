@@ -22,8 +22,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from models import policy, tiny
 from models.batch import Example
 from models.loop import Optimisation
-from models.objectives.weighted_nll import WeightedNLL
-from tasks.fit import History, batches, fit, imitated
+from tasks.fit import IMITATION, History, batches, fit, imitated
 from tasks.intervals import wilson
 from tasks.progress import Log, silent
 from tasks.prompts import all_text, solution_completion, solve_prompt
@@ -86,7 +85,7 @@ def warm_up(
         model,
         steps,
         options.updates,
-        [WeightedNLL()],
+        IMITATION,
         options.optimisation,
         "warm_up",
         history,
@@ -135,7 +134,9 @@ def is_surely_above(wanted: float, reached: float, problems: int) -> bool:
     return wilson(round(reached * problems), problems)[0] > wanted
 
 
-def reference_example(tokenizer: PreTrainedTokenizerBase, problem: Mapping[str, Any]) -> Example:
+def reference_example(
+    tokenizer: PreTrainedTokenizerBase, problem: Mapping[str, Any], verdict: bool | None = None
+) -> Example:
     """A problem's reference solution, to be imitated after the prompt that the policy is sampled with."""
-    prompt = solve_prompt(tokenizer, problem["question"], problem["options"])
+    prompt = solve_prompt(tokenizer, problem["question"], problem["options"], verdict)
     return imitated(prompt, solution_completion(tokenizer, problem["solution"]))

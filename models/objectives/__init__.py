@@ -1,17 +1,32 @@
-"""What a training step minimises: one file an objective, each a sum over tokens and the count that divides it."""
+"""What a training step minimises: one file an objective, its name is its key.
 
-from typing import Protocol
+A module `models/objectives/<name>.py` has one frozen dataclass, `Objective`: its fields are its settings. `weight`
+is its coefficient in the loss, `needs` says what the examples must have for it:
+
+    "imitation"   the score "weight" on completions to imitate
+    "rewards"     the score "reward" and reference log-probabilities on samples
+    "pairs"       a sample and its accepted rewrite, both with reference log-probabilities
+
+Each is a sum over tokens (or pairs) and the count that divides it, so that a step may be split.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from types import ModuleType
+from typing import ClassVar, Protocol
 
 from torch import Tensor
 
 from models.batch import Batch
 
+Reports = Mapping[str, tuple[Tensor, Tensor]]
+
 
 class Objective(Protocol):
     """A part of the loss. The loop divides `total` by `count`, both over the whole optimiser step."""
 
-    @property
-    def name(self) -> str: ...
+    needs: ClassVar[frozenset[str]]
 
     @property
     def weight(self) -> float: ...
@@ -19,6 +34,16 @@ class Objective(Protocol):
     def count(self, batch: Batch) -> Tensor:
         """How many terms of this micro-batch the objective's denominator counts: a scalar."""
 
-    def total(self, logprobs: Tensor, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """The summed loss of this micro-batch, and sums worth reporting (divided by the completion tokens of
-        the samples). logprobs: (B, T)."""
+    def total(self, logprobs: Tensor, batch: Batch) -> tuple[Tensor, Reports]:
+        """The summed loss of this micro-batch, and what is worth reporting: a sum and a count by name, whose ratio
+        over the whole step is shown. logprobs: (B, T)."""
+
+
+def names() -> list[str]:
+    """The objectives there are."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+
+
+def module(name: str) -> ModuleType:
+    """The module of an objective."""
+    return importlib.import_module(f"models.objectives.{name}")

@@ -14,34 +14,43 @@ gradient of the loss 0.07 on log π); under zero-outside-clip it is 0, since ρ 
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from models.batch import Batch
+from models.objectives import Reports
 
 Surrogate = Literal["stop-gradient", "ppo", "zero-outside-clip"]
-Normalisation = Literal["nonzero", "tokens"]
+Normalisation = Literal["nonzero", "tokens", "sequences"]
 
 
 @dataclass(frozen=True)
-class PolicyGradient:
-    """normalisation: divide by the tokens whose reward is not zero (the paper), or by all tokens of samples."""
+class Objective:
+    """clip: ε, how far the ratio may stray from 1. normalisation: divide by the tokens whose reward is not zero (the
+    paper), by all tokens of samples, or, after the mean over its tokens was taken in each sample, by the samples."""
 
+    needs: ClassVar[frozenset[str]] = frozenset({"rewards"})
     clip: float = 0.3
     surrogate: Surrogate = "stop-gradient"
     normalisation: Normalisation = "nonzero"
     weight: float = 1.0
-    name: str = "policy_gradient"
+
+    def __post_init__(self) -> None:
+        if not 0 < self.clip < 1:
+            raise ValueError("clip must lie between 0 and 1")
 
     def count(self, batch: Batch) -> Tensor:
-        if self.normalisation == "tokens":
-            return sampled_tokens(batch).sum()
-        return (batch.rewards != 0).sum()
+        if self.normalisation == "sequences":
+            return batch.is_sample.sum()
+        return batch.sampled.sum() if self.normalisation == "tokens" else (batch.score("reward") != 0).sum()
 
-    def total(self, logprobs: Tensor, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        terms = token_terms(logprobs, batch.reference_logprobs, batch.rewards, self.clip, self.surrogate)
+    def total(self, logprobs: Tensor, batch: Batch) -> tuple[Tensor, Reports]:
+        rewards = batch.score("reward")
+        terms = token_terms(logprobs, batch.reference_logprobs, rewards, self.clip, self.surrogate)
+        if self.normalisation == "sequences":
+            terms = terms / batch.completion.sum(1, keepdim=True)
         return terms.sum(), reports(logprobs.detach(), batch, self.clip)
 
 
@@ -65,24 +74,19 @@ def token_terms(
     return torch.where(rewarded, terms, 0.0)
 
 
-def sampled_tokens(batch: Batch) -> Tensor:
-    """The tokens of samples, (B, T) bool: those with a reference log-probability (a sampled token's is below 0)."""
-    return batch.completion & (batch.reference_logprobs != 0)
-
-
-def reports(logprobs: Tensor, batch: Batch, clip: float) -> dict[str, Tensor]:
-    """Sums over the tokens of samples: reward, clipped tokens, and KL(π_ref ‖ π) by Schulman's k3 estimator.
+def reports(logprobs: Tensor, batch: Batch, clip: float) -> Reports:
+    """Means over the tokens of samples: reward, clipped tokens, and KL(π_ref ‖ π) by Schulman's k3 estimator.
 
     The samples are the reference's own, so it is this direction that they estimate; the other one's estimator
     would hold exp(−log ρ), which a wrong token's falling probability sends to thousands.
     """
-    sampled = sampled_tokens(batch)
+    sampled, rewards = batch.sampled, batch.score("reward")
     log_ratio = (logprobs - batch.reference_logprobs).masked_fill(~sampled, 0.0)
     ratio = log_ratio.exp()
-    outside = (ratio - 1).abs() > clip
+    clipped = ((ratio - 1).abs() > clip) & (rewards != 0)
+    count = sampled.sum()
     return {
-        "tokens": sampled.sum(),
-        "reward_mean": batch.rewards.sum(),
-        "clipped_fraction": (outside & (batch.rewards != 0)).sum(),
-        "kl_to_reference": (ratio - 1 - log_ratio).sum(),
+        "reward_mean": (rewards.sum(), count),
+        "clipped_fraction": (clipped.sum(), count),
+        "kl_to_reference": ((ratio - 1 - log_ratio).sum(), count),
     }

@@ -5,19 +5,21 @@ w = 1 everywhere plain supervised fine-tuning.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
 
 from models.batch import Batch
+from models.objectives import Reports
 
 
 @dataclass(frozen=True)
-class WeightedNLL:
+class Objective:
+    needs: ClassVar[frozenset[str]] = frozenset({"imitation"})
     weight: float = 1.0
-    name: str = "imitation"
 
     def count(self, batch: Batch) -> Tensor:
-        return (batch.weights != 0).sum()
+        return (batch.score("weight") != 0).sum()
 
-    def total(self, logprobs: Tensor, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        return -(batch.weights * logprobs).sum(), {}
+    def total(self, logprobs: Tensor, batch: Batch) -> tuple[Tensor, Reports]:
+        return -(batch.score("weight") * logprobs).sum(), {}

@@ -19,6 +19,8 @@ from models.reward import token_rewards
 from tasks.credit import TokenCredit
 from tasks.prompts import grm_parts, rewrite_prompt
 
+NEEDS = ("reward_model",)
+
 
 class Options(BaseModel, extra="forbid", frozen=True):
     beta: float = Field(0.5, ge=0, le=1, description="β, the probability at which a token earns nothing")
@@ -43,4 +45,4 @@ def credit(
     for row, logprobs in completion_logprobs(model, examples, batch_size):
         probabilities = logprobs.exp().clamp(max=1.0)
         rewards = token_rewards(probabilities, samples[row]["is_right"], options.beta, options.ceiling, options.floor)
-        yield TokenCredit(row, probabilities.tolist(), rewards.tolist())
+        yield TokenCredit(row, rewards.tolist(), probabilities.tolist())

@@ -15,8 +15,6 @@ The text form: a solution is lines of steps and ends in a line that states its a
 """
 
 import difflib
-import importlib
-import pkgutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +22,7 @@ from types import ModuleType
 
 import polars as pl
 
+from tasks import parts
 from tasks.dataset_rows import Problem, Rejected, judge, repeats_an_option
 from tasks.errors import UserError
 from tasks.records import table
@@ -51,7 +50,7 @@ class Loaded:
 
 def names() -> list[str]:
     """The keys of all datasets, in alphabetical order."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
+    return parts.names(__name__)
 
 
 def describe(name: str) -> str:
@@ -65,11 +64,7 @@ def describe(name: str) -> str:
 
 def get(name: str) -> ModuleType:
     """The module of dataset `name`; UserError naming the nearest if there is none."""
-    if name not in names():
-        nearest = difflib.get_close_matches(name, names(), n=1, cutoff=0.3)
-        hint = f"did you mean {nearest[0]!r}?" if nearest else f"there are {', '.join(names())}"
-        raise UserError(f"no dataset is named {name!r}: {hint} (or name your own .jsonl file or folder)")
-    return importlib.import_module(f"{__name__}.{name}")
+    return parts.get(__name__, name, "dataset (and no .jsonl file or folder)")
 
 
 def module_name(name: str) -> str:

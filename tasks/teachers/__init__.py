@@ -8,14 +8,8 @@ a docstring, whose first line `rlmec list teachers` shows, and one function:
 Candidates need not be right: `best_rewrite` keeps the accepted one with the fewest edits from the sample.
 """
 
-import importlib
-import pkgutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from difflib import get_close_matches
-from types import ModuleType
-
-from tasks.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -26,20 +20,6 @@ class Problem:
     solution: str
     answer: str
     options: list[str] | None = None  # the choices' texts; None for a free answer
-
-
-def names() -> list[str]:
-    """The teachers there are, sorted."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
-
-
-def get(name: str) -> ModuleType:
-    """The teacher's module; UserError names the nearest where there is none of this name."""
-    if name not in names():
-        near = get_close_matches(name, names(), n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(names())}"
-        raise UserError(f"no teacher {name!r}: {hint}")
-    return importlib.import_module(f"{__name__}.{name}")
 
 
 def best_rewrite(

@@ -29,7 +29,7 @@ STAGES = {
 MODULE = '''"""Stage `{stage}`: a fake."""
 import time
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -38,13 +38,17 @@ from tasks.errors import UserError
 
 class {options}(BaseModel, extra="forbid", frozen=True):
     text: str = ""
-    imitate: str = ""
-    reward_weight: float = 1.0
-    imitation_weight: float = 1.0
+    credit: str = ""
+    needs: tuple[str, ...] = ("reward_model",)
+    imitate: list[str] = []
+    objectives: dict[str, Any] = {{}}
+    edited_weight: float = 1.0
+    kept_weight: float = 1.0
+    prompt: str = "plain"
 
     @property
-    def learns_from_samples(self):
-        return self.reward_weight > 0
+    def tables(self):
+        return ("samples", "rewrites", "edits", "token_rewards") if "rewrites" in self.imitate else ()
 
 
 def {stage}(options, inputs, out, *, seed, log, work):

@@ -20,13 +20,14 @@ def test_every_preset_is_valid_with_every_recipe(preset, recipe):
     config = load_config(preset, recipe, sets=["policy.checkpoint=./mine"] if preset.startswith("paper-") else [])
     assert (config.preset, config.recipe.name) == (preset, recipe)
     assert config.recipe.description
-    assert config.train_policy.imitate == config.recipe.options["train_policy"]["imitate"]
+    assert list(config.train_policy.imitate) == config.recipe.options["train_policy"]["imitate"]
+    assert config.train_policy.objectives.keys() == config.recipe.options["train_policy"]["objectives"].keys()
 
 
 def test_recipe_rlmec_runs_every_stage_in_the_methods_order():
     calls = trace(method, load_config("smoke"))
     assert list(calls) == LABELS
-    assert {call.stage for call in calls.values()} == set(STAGES)
+    assert {call.stage for call in calls.values()} == set(STAGES) - {"pair", "compare_predictions"}
     assert [label for label, call in calls.items() if not call.seeded] == ["prepare"]
 
 
@@ -34,6 +35,34 @@ def test_recipe_sft_skips_from_sample_to_score():
     calls = trace(method, load_config("smoke", "sft"))
     assert list(calls) == ["prepare", "warm_up", "evaluate-before", "train_policy", "evaluate-after"]
     assert set(calls["train_policy"].inputs) == {"policy", "problems"}
+
+
+@pytest.mark.parametrize(
+    ("recipe", "stages", "tables"),
+    [
+        ("rft", "sample", "samples"),
+        ("ppo-instance", "sample score", "samples token_rewards"),
+        ("sft-on-rewrites", "sample teach train_reward_model rewrite align", "samples rewrites edits"),
+        ("coh", "sample teach train_reward_model rewrite align", "samples rewrites edits"),
+        ("dpo", "sample teach train_reward_model rewrite pair", "samples rewrites pairs"),
+        ("rlmec-no-imitation", "sample teach train_reward_model score", "samples token_rewards"),
+    ],
+)
+def test_a_stage_that_a_recipe_has_no_use_for_is_left_out(recipe, stages, tables):
+    calls = trace(method, load_config("smoke", recipe))
+    assert list(calls)[3:-2] == stages.split()
+    assert set(calls["train_policy"].inputs) == {"policy", "problems", *tables.split()}
+
+
+def test_a_policy_trained_with_a_verdict_in_its_prompt_is_asked_for_a_right_solution():
+    calls = trace(method, load_config("smoke", "coh"))
+    assert (calls["evaluate-before"].options.prompt, calls["evaluate-after"].options.prompt) == ("plain", "right")
+
+
+def test_options_are_tuned_on_development_problems():
+    calls = trace(method, load_config("smoke", sets=["measure_on=development"]))
+    assert calls["evaluate-after"].inputs["problems"].name == "development"
+    assert trace(method, load_config("smoke"))["evaluate-after"].inputs["problems"].name == "benchmarks"
 
 
 def test_a_checkpoint_takes_the_place_of_warm_up():
@@ -49,10 +78,17 @@ def test_the_papers_presets_ask_for_a_checkpoint():
 
 def test_the_recipe_comes_after_the_preset_and_settings_come_last(tmp_path):
     recipe = tmp_path / "mine.toml"
-    recipe.write_text('description = "mine"\n[train_policy]\nclip = 0.2\nkept_weight = 0.1\n')
-    config = load_config("smoke", str(recipe), seed=3, sets=["train_policy.clip=0.1", "sample.top_p=1.0"])
+    recipe.write_text('description = "mine"\n[train_policy]\nedited_weight = 0.2\nkept_weight = 0.1\n')
+    config = load_config("smoke", str(recipe), seed=3, sets=["train_policy.edited_weight=0.4", "sample.top_p=1.0"])
     assert (config.recipe.name, config.seed) == ("mine", 3)
-    assert (config.train_policy.clip, config.train_policy.kept_weight, config.sample.top_p) == (0.1, 0.1, 1.0)
+    found = config.train_policy
+    assert (found.edited_weight, found.kept_weight, config.sample.top_p) == (0.4, 0.1, 1.0)
+
+
+def test_an_objectives_setting_is_set_like_any_other():
+    config = load_config("smoke", sets=["train_policy.objectives.policy_gradient.clip=0.1"])
+    assert config.train_policy.objectives["policy_gradient"].clip == 0.1
+    assert config.train_policy.objectives["policy_gradient"].surrogate == "zero-outside-clip"  # the recipe's
 
 
 def test_a_runs_configuration_is_a_base_and_another_recipe_replaces_the_first():
@@ -61,7 +97,7 @@ def test_a_runs_configuration_is_a_base_and_another_recipe_replaces_the_first():
     assert load_config(base=base) == first
     again = load_config(base=base, recipe="rlmec")
     assert (again.recipe.name, again.seed, again.train_policy.batch_size) == ("rlmec", 4, 7)
-    assert again.train_policy.reward_weight == 1.0  # sft had set it to 0
+    assert set(again.train_policy.objectives) == {"policy_gradient", "weighted_nll"}  # sft had the second alone
 
 
 @pytest.mark.parametrize(
@@ -78,6 +114,23 @@ def test_a_runs_configuration_is_a_base_and_another_recipe_replaces_the_first():
         ({"preset": "smoke", "sets": ["sample.top_p"]}, "--set sample.top_p: write it as section.key=value"),
         ({"preset": "smoke", "sets": ["seed.x=1"]}, "seed"),
         ({"preset": "smoke", "sets": ["recipe=sft"]}, "--recipe"),
+        ({"preset": "smoke", "sets": ["score.credit=grn"]}, "there is no credit source 'grn': did you mean 'grm'?"),
+        ({"preset": "smoke", "sets": ["score.settings.bta=1"]}, "settings.bta: there is no such setting"),
+        (
+            {"preset": "smoke", "sets": ["train_policy.objectives.pairwize={}"]},
+            "there is no objective 'pairwize': did you mean 'pairwise'?",
+        ),
+        (
+            {"preset": "smoke", "sets": ["train_policy.objectives.policy_gradient.eps=1"]},
+            "policy_gradient.eps: there is no such setting",
+        ),
+        (
+            {"preset": "smoke", "sets": ["train_policy.objectives.policy_gradient.clip=2"]},
+            "clip must lie between 0 and 1",
+        ),
+        ({"preset": "smoke", "sets": ["train_policy.imitate=[]"]}, "imitate names nothing to imitate"),
+        ({"preset": "smoke", "sets": ['train_policy.imitate=["wrong"]']}, 'needs prompt = "verdict"'),
+        ({"preset": "smoke", "sets": ["train_policy.prompt=verdict"]}, "goes with imitation alone"),
         ({"preset": "smoke", "seed": -1}, "seed: input should be greater than or equal to 0"),
     ],
 )  # fmt: skip
@@ -111,7 +164,7 @@ def test_a_setting_is_toml_or_else_a_string(text, value):
     assert parsed(text) == value
 
 
-@pytest.mark.parametrize("kind", ["presets", "recipes", "stages", "datasets", "teachers"])
+@pytest.mark.parametrize("kind", ["presets", "recipes", "stages", "datasets", "teachers", "credits", "objectives"])
 def test_everything_listed_has_a_description(kind):
     found = lines(kind)
     assert found

@@ -10,10 +10,10 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from models.batch import Example
 from models.checkpoints import Checkpoints
 from models.loop import Optimisation, train
-from models.objectives.weighted_nll import WeightedNLL
+from models.objectives import weighted_nll
 
 TOTAL = 9
-STEPS = [[Example([5, 6 + step], [7, 8, 9 + step], weights=[1.0, 1.0, 1.0])] for step in range(TOTAL)]
+STEPS = [[Example([5, 6 + step], [7, 8, 9 + step], {"weight": [1.0, 1.0, 1.0]})] for step in range(TOTAL)]
 
 
 class KilledError(Exception):
@@ -31,7 +31,9 @@ def run(model, folder, killed_at=None):
     checkpoints = Checkpoints(folder, every=3) if folder else None
     options = Optimisation(learning_rate=1e-2, warm_up_fraction=0.2)
     losses = {}
-    for done, report in train(model, STEPS, TOTAL, [WeightedNLL()], options, checkpoints, [averaged]):
+    for done, report in train(
+        model, STEPS, TOTAL, {"weighted_nll": weighted_nll.Objective()}, options, checkpoints, [averaged]
+    ):
         averaged.update_parameters(model)
         losses[done] = report["loss"]
         if done == killed_at:

@@ -43,12 +43,12 @@ def test_logprobs_are_exactly_zero_outside_completions(model):
 
 
 def test_columns_are_about_their_own_token():
-    example = Example([1, 2], [3, 4], rewards=[0.5, -0.1], reference_logprobs=[-1.0, -2.0], weights=[1.0, 0.5])
+    example = Example([1, 2], [3, 4], {"reward": [0.5, -0.1], "weight": [1.0, 0.5]}, [-1.0, -2.0])
     batch = collate([example, Example([1], [2, 3, 4, 5])], torch.device("cpu"))
     assert batch.tokens[0].tolist() == [1, 2, 3, 4, 0]
-    torch.testing.assert_close(batch.rewards[0], torch.tensor([0, 0, 0.5, -0.1, 0]))
+    torch.testing.assert_close(batch.scores["reward"][0], torch.tensor([0, 0, 0.5, -0.1, 0]))
     torch.testing.assert_close(batch.reference_logprobs[0], torch.tensor([0, 0, -1.0, -2.0, 0]))
-    torch.testing.assert_close(batch.weights[0], torch.tensor([0, 0, 1.0, 0.5, 0]))
+    torch.testing.assert_close(batch.scores["weight"][0], torch.tensor([0, 0, 1.0, 0.5, 0]))
 
 
 def test_micro_batches_hold_at_most_the_given_padded_tokens_and_lose_nothing():

@@ -13,7 +13,7 @@ from models.logprobs import completion_logprobs
 from models.loop import Optimisation
 from tasks.errors import UserError
 from tasks.evaluate import EvaluateOptions, evaluate
-from tasks.lessons import Lessons, Weights
+from tasks.lessons import Lessons
 from tasks.prompts import encode, solution_completion, solve_prompt
 from tasks.records import read_table, stable_id, table, write_table
 from tasks.rewrite import RewriteOptions, forced_start, rewrite
@@ -36,7 +36,7 @@ PROBLEMS = [
     }
     for start, more in [(12, 5), (3, 4), (20, 7), (8, 9)]
 ]
-WEIGHTS = Weights(edited=1.0, kept=0.5)
+RLMEC = TrainPolicyOptions()
 FAST = Optimisation(learning_rate=1e-3)
 
 
@@ -133,14 +133,14 @@ def test_a_wrong_sample_without_an_accepted_rewrite_keeps_its_rewards_and_imitat
         "rewrites": empty,
         "edits": edits,
     }
-    lessons = Lessons(inputs, WEIGHTS)
+    lessons = Lessons(RLMEC, inputs, tokenizer)
     assert (len(lessons.right), len(lessons.wrong), lessons.rewritten) == (2, 4, 0)
     for (example,) in map(lessons.examples, lessons.wrong):
-        assert example.weights is None
-        assert any(reward < 0 for reward in example.rewards)
+        assert "weight" not in example.scores
+        assert any(reward < 0 for reward in example.scores["reward"])
     for (example,) in map(lessons.examples, lessons.right):
-        assert set(example.weights) == {0.5}
-        assert all(reward >= 0 for reward in example.rewards)
+        assert set(example.scores["weight"]) == {0.5}
+        assert all(reward >= 0 for reward in example.scores["reward"])
 
 
 def test_an_accepted_rewrite_is_imitated_with_one_on_edits_and_one_half_elsewhere(run, tokenizer):
@@ -151,20 +151,113 @@ def test_an_accepted_rewrite_is_imitated_with_one_on_edits_and_one_half_elsewher
     align(AlignOptions(), {"samples": run.paths["samples"], "rewrites": run.paths["teacher_rewrites"]}, edits)
     inputs = {"samples": run.paths["samples"], "token_rewards": run.paths["token_rewards"],
               "rewrites": run.paths["teacher_rewrites"], "edits": edits / "edits.parquet"}  # fmt: skip
-    lessons = Lessons(inputs, WEIGHTS)
+    lessons = Lessons(RLMEC, inputs, tokenizer)
     sampled, rewritten = lessons.examples(lessons.wrong[0])
     edited = [
         tokenizer.decode([token])
-        for token, w in zip(rewritten.completion_ids, rewritten.weights, strict=True)
+        for token, w in zip(rewritten.completion_ids, rewritten.scores["weight"], strict=True)
         if w == 1.0
     ]
     # 12+5=18 → 12+5=17 and "The answer is 18." → "… 17.": one digit each.
     assert edited == ["7", "7"]
-    assert set(rewritten.weights) == {0.5, 1.0}
+    assert set(rewritten.scores["weight"]) == {0.5, 1.0}
     assert sampled.prompt_ids == rewritten.prompt_ids
 
 
-def test_a_sample_without_scores_is_named(run):
+@pytest.fixture(scope="module")
+def taught(run):
+    """The tables of the run with the teacher's rewrites, aligned and paired, in the place of the GRM's."""
+    from tasks.align import AlignOptions, align
+    from tasks.pair import PairOptions, pair
+
+    tables = {"samples": run.paths["samples"], "rewrites": run.paths["teacher_rewrites"], "policy": run.paths["policy"]}
+    out = run.root / "taught_tables"
+    out.mkdir()
+    align(AlignOptions(), tables, out)
+    pair(PairOptions(batch_size=3), tables, out)
+    paths = {name: out / f"{name}.parquet" for name in ("edits", "pairs")}
+    return {**tables, **paths, "problems": run.paths["problems"], "token_rewards": run.paths["token_rewards"]}
+
+
+def lessons_of(recipe, taught, tokenizer):
+    from flows.config import load_config
+
+    options = load_config("smoke", recipe).train_policy
+    return Lessons(options, taught, tokenizer)
+
+
+def test_a_pair_holds_the_sample_and_its_rewrite_with_the_reference_policys_logprobs(taught, tokenizer):
+    lessons = lessons_of("dpo", taught, tokenizer)
+    assert (lessons.right, len(lessons.wrong), lessons.paired) == ([], 4, 4)  # a right sample has no pair
+    model, _ = policy.load(taught["policy"])
+    sampled, rewritten = lessons.examples(lessons.wrong[0])
+    assert (sampled.is_sample, rewritten.is_sample, sampled.pair == rewritten.pair) == (True, False, True)
+    for example in (sampled, rewritten):
+        ((_, values),) = completion_logprobs(model, [Example(example.prompt_ids, example.completion_ids)])
+        assert example.reference_logprobs == pytest.approx(values.tolist(), abs=1e-4)
+        assert example.scores == {}
+
+
+def test_in_hindsight_every_prompt_says_whether_the_solution_is_right(taught, tokenizer):
+    lessons = lessons_of("coh", taught, tokenizer)
+    sampled, rewritten = lessons.examples(lessons.wrong[0])
+    (own,) = lessons.examples(lessons.right[0])
+    ends = [tokenizer.decode(example.prompt_ids).splitlines()[-1] for example in (sampled, rewritten, own)]
+    assert ends == ["Wrong solution:", "Right solution:", "Right solution:"]
+    assert {weight for example in (sampled, rewritten, own) for weight in example.scores["weight"]} == {1.0}
+
+
+@pytest.mark.parametrize(("recipe", "right", "wrong"), [("rft", 2, 0), ("sft-on-rewrites", 0, 4), ("rlmec", 2, 4)])
+def test_a_sample_that_teaches_nothing_is_not_drawn(recipe, right, wrong, taught, tokenizer):
+    lessons = lessons_of(recipe, taught, tokenizer)
+    assert (len(lessons.right), len(lessons.wrong)) == (right, wrong)
+
+
+def test_every_sample_may_bring_its_problems_reference_solution(taught, tokenizer):
+    options = TrainPolicyOptions(imitate=("references",))  # beside token rewards
+    lessons = Lessons(options, taught, tokenizer)
+    _, reference = lessons.examples(lessons.wrong[0])
+    sample = read_table("samples", taught["samples"]).row(lessons.wrong[0], named=True)
+    (solution,) = [problem["solution"] for problem in PROBLEMS if problem["problem_id"] == sample["problem_id"]]
+    assert list(reference.completion_ids) == solution_completion(tokenizer, solution)
+    assert list(reference.prompt_ids) == sample["prompt_ids"]
+
+
+def test_steps_are_the_lines_of_a_completion_and_groups_its_problem(taught, tokenizer):
+    lessons = lessons_of("rlmec", taught, tokenizer)
+    (example,) = lessons.examples(lessons.right[0])
+    text = tokenizer.decode(example.completion_ids, skip_special_tokens=True)
+    first = [token for token, step in zip(example.completion_ids, example.steps, strict=True) if step == 0]
+    assert tokenizer.decode(first) == text.split("\n")[0] + "\n"
+    assert set(example.steps) == {0, 1}
+    assert len({lessons.examples(row)[0].group for row in lessons.wrong}) == 4  # four problems
+
+
+def test_pairs_are_wanted_and_there_is_none(run, taught, tokenizer):
+    from tasks.pair import PairOptions, pair
+
+    empty = run.root / "without"
+    empty.mkdir()
+    write_table(table("rewrites", []), "rewrites", empty / "rewrites.parquet")
+    tables = {**taught, "rewrites": empty / "rewrites.parquet"}
+    pair(PairOptions(), tables, empty)
+    with pytest.raises(UserError, match="no rewrite was accepted, so there is no pair to learn from"):
+        lessons_of("dpo", {**tables, "pairs": empty / "pairs.parquet"}, tokenizer)
+
+
+def test_the_outcome_gives_every_token_what_the_answer_earned(run, tmp_path):
+    options = ScoreOptions(credit="outcome", settings={"wrong": -0.5})
+    assert options.needs == ()
+    inputs = {name: run.paths[name] for name in ("policy", "samples", "problems")}
+    score(options, inputs, tmp_path)
+    scores = read_table("token_rewards", tmp_path / "token_rewards.parquet")
+    is_right = read_table("samples", run.paths["samples"])["is_right"]
+    for row, right in zip(scores.iter_rows(named=True), is_right, strict=True):
+        assert set(row["rewards"]) == {1.0 if right else -0.5}
+        assert row["probabilities"] is None
+
+
+def test_a_sample_without_scores_is_named(run, tokenizer):
     empty = run.root / "no_scores.parquet"
     write_table(table("token_rewards", []), "token_rewards", empty)
     edits = run.root / "no_edits.parquet"
@@ -172,7 +265,7 @@ def test_a_sample_without_scores_is_named(run):
     inputs = {"samples": run.paths["samples"], "token_rewards": empty,
               "rewrites": run.paths["teacher_rewrites"], "edits": edits}  # fmt: skip
     with pytest.raises(UserError, match="has no token rewards; rerun stage score"):
-        Lessons(inputs, WEIGHTS)
+        Lessons(RLMEC, inputs, tokenizer)
 
 
 def test_the_reward_model_says_so_when_no_rewrite_was_accepted(run, tmp_path):
@@ -184,8 +277,9 @@ def test_the_reward_model_says_so_when_no_rewrite_was_accepted(run, tmp_path):
 
 
 def test_recipe_sft_needs_no_samples(run, tmp_path):
-    options = TrainPolicyOptions(imitate="reference", reward_weight=0, updates=2, batch_size=4, optimisation=FAST)
-    assert not options.learns_from_samples
+    options = TrainPolicyOptions(imitate=("references",), objectives={"weighted_nll": {}}, updates=2, batch_size=4,
+                                 optimisation=FAST)  # fmt: skip
+    assert options.tables == ()
     train_policy(options, {"policy": run.paths["policy"], "problems": run.paths["problems"]}, tmp_path, seed=0)
     assert (tmp_path / "model" / "model.safetensors").is_file()
 

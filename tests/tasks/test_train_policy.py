@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from models.batch import Example
+from tasks.errors import UserError
 from tasks.fit import batches, shuffled_cycle
 from tasks.train_policy import TrainPolicyOptions, mixed_batches
 
@@ -62,6 +63,10 @@ def test_drawing_from_nothing_is_refused():
         next(shuffled_cycle([], 0))
 
 
-def test_a_recipe_that_leaves_nothing_to_learn_is_refused():
+def test_an_objective_that_is_not_there_or_not_fed_is_refused():
     with pytest.raises(ValidationError, match="nothing to learn"):
-        TrainPolicyOptions(imitate="none", reward_weight=0)
+        TrainPolicyOptions(objectives={})
+    with pytest.raises(ValidationError, match="names nothing to imitate"):
+        TrainPolicyOptions(imitate=(), objectives={"weighted_nll": {}})
+    with pytest.raises(UserError, match="there is no objective 'pairwize': did you mean 'pairwise'"):
+        TrainPolicyOptions(objectives={"pairwize": {}})

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from models.batch import Example, collate
-from models.objectives.policy_gradient import PolicyGradient, token_terms
+from models.objectives.policy_gradient import Objective, token_terms
 
 LOG = math.log
 
@@ -69,29 +69,41 @@ def test_a_token_without_reward_gives_exactly_nothing_even_at_an_infinite_ratio(
 
 
 def batch():
-    right = Example([1], [2, 3, 4], rewards=[0.5, 0.0, 0.2], reference_logprobs=[-1.0, -2.0, -3.0])
-    rewrite = Example([1], [2, 3], weights=[1.0, 0.5])
+    right = Example([1], [2, 3, 4], {"reward": [0.5, 0.0, 0.2]}, [-1.0, -2.0, -3.0], is_sample=True)
+    rewrite = Example([1], [2, 3], {"weight": [1.0, 0.5]})
     return collate([right, rewrite], torch.device("cpu"))
 
 
-def test_the_denominator_counts_nonzero_rewards_or_all_tokens_of_samples():
-    assert int(PolicyGradient(normalisation="nonzero").count(batch())) == 2
-    assert int(PolicyGradient(normalisation="tokens").count(batch())) == 3
+def test_the_denominator_counts_nonzero_rewards_or_all_tokens_of_samples_or_samples():
+    assert int(Objective(normalisation="nonzero").count(batch())) == 2
+    assert int(Objective(normalisation="tokens").count(batch())) == 3
+    assert int(Objective(normalisation="sequences").count(batch())) == 1
 
 
-def test_reports_are_sums_over_the_samples_tokens():
+def test_normalised_by_sequences_a_long_sample_counts_no_more_than_a_short_one():
+    """At ratio 1 the weight is R. Over a long sample's 3 tokens and a short one's 1, with log π = −1 everywhere:
+    (0.6 + 0.6 + 0.6) / 3 + 0.6 / 1 = 1.2, over 2 samples; by tokens it is 2.4 over 4."""
+    long = Example([1], [2, 3, 4], {"reward": [0.6] * 3}, [-1.0] * 3, is_sample=True)
+    short = Example([1], [2], {"reward": [0.6]}, [-1.0], is_sample=True)
+    made = collate([long, short], torch.device("cpu"))
+    logprobs = made.reference_logprobs
+    assert float(Objective(normalisation="sequences").total(logprobs, made)[0]) == pytest.approx(1.2)
+    assert float(Objective(normalisation="tokens").total(logprobs, made)[0]) == pytest.approx(2.4)
+
+
+def test_reports_are_sums_and_counts_over_the_samples_tokens():
     """log π is 0.1 above the reference at each of the three tokens: KL (k3) = 3 · (e^0.1 − 1 − 0.1)."""
     made = batch()
-    logprobs = made.reference_logprobs + 0.1
-    _, sums = PolicyGradient().total(logprobs, made)
-    assert int(sums["tokens"]) == 3
-    assert float(sums["reward_mean"]) == pytest.approx(0.7)
-    assert float(sums["kl_to_reference"]) == pytest.approx(3 * (math.exp(0.1) - 1 - 0.1), rel=1e-3)
-    assert int(sums["clipped_fraction"]) == 0  # e^0.1 − 1 = 0.105 < 0.3
+    _, reports = Objective().total(made.reference_logprobs + 0.1, made)
+    assert {int(count) for _, count in reports.values()} == {3}
+    sums = {name: float(value) for name, (value, _) in reports.items()}
+    assert sums["reward_mean"] == pytest.approx(0.7)
+    assert sums["kl_to_reference"] == pytest.approx(3 * (math.exp(0.1) - 1 - 0.1), rel=1e-3)
+    assert sums["clipped_fraction"] == 0  # e^0.1 − 1 = 0.105 < 0.3
 
 
 def test_a_wrong_token_that_the_policy_has_unlearned_adds_no_thousands_to_the_kl():
     """log π = −20 against −1: k3 = e^−19 − 1 + 19 = 18.0; the other direction's estimator would say e^19 − 20."""
-    sample = collate([Example([1], [2], rewards=[-0.1], reference_logprobs=[-1.0])], torch.device("cpu"))
-    _, sums = PolicyGradient().total(torch.tensor([[0.0, -20.0]]), sample)
-    assert float(sums["kl_to_reference"]) == pytest.approx(18.0, abs=1e-4)
+    sample = collate([Example([1], [2], {"reward": [-0.1]}, [-1.0], is_sample=True)], torch.device("cpu"))
+    _, reports = Objective().total(torch.tensor([[0.0, -20.0]]), sample)
+    assert float(reports["kl_to_reference"][0]) == pytest.approx(18.0, abs=1e-4)

@@ -3,13 +3,13 @@
 import torch
 
 from models.batch import Example, collate
-from models.objectives.weighted_nll import WeightedNLL
+from models.objectives.weighted_nll import Objective
 
 
 def test_edited_tokens_weigh_one_and_kept_tokens_one_half():
-    batch = collate([Example([1], [2, 3, 4], weights=[1.0, 0.5, 0.0])], torch.device("cpu"))
+    batch = collate([Example([1], [2, 3, 4], {"weight": [1.0, 0.5, 0.0]})], torch.device("cpu"))
     logprobs = torch.tensor([[0.0, -2.0, -3.0, -4.0]])
-    total, _ = WeightedNLL().total(logprobs, batch)
+    total, _ = Objective().total(logprobs, batch)
     # 1·2 + 0.5·3 + 0·4 = 3.5, over the 2 tokens with a weight.
     assert float(total) == 3.5
-    assert int(WeightedNLL().count(batch)) == 2
+    assert int(Objective().count(batch)) == 2

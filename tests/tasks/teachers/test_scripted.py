@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from rapidfuzz.distance import Levenshtein
 
-from tasks import teachers
+from tasks import parts
 from tasks.equations import every_equation_holds
 from tasks.errors import UserError
 from tasks.teachers import Problem, best_rewrite, scripted
@@ -338,11 +338,11 @@ def test_a_choice_named_by_its_letter_stays_a_letter(line: str, expected: str) -
 
 
 def test_teachers_are_found_by_name_and_the_nearest_is_named_for_a_wrong_one() -> None:
-    assert "scripted" in teachers.names()
-    assert all(not name.startswith("_") for name in teachers.names())
-    assert teachers.get("scripted") is scripted
+    assert "scripted" in parts.names("tasks.teachers")
+    assert all(not name.startswith("_") for name in parts.names("tasks.teachers"))
+    assert parts.get("tasks.teachers", "scripted", "teacher") is scripted
     with pytest.raises(UserError, match="did you mean 'scripted'"):
-        teachers.get("scriptd")
+        parts.get("tasks.teachers", "scriptd", "teacher")
 
 
 def test_the_nearest_accepted_candidate_is_taken_and_none_if_even_the_reference_fails() -> None:
