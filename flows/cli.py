@@ -81,6 +81,23 @@ def evaluate(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def compare(arguments: argparse.Namespace) -> int:
+    """Compare recipes on the same samples; print the tables, or with --json their numbers on standard output."""
+    from flows.compare import ComparisonConfig, run_comparison
+    from flows.config import checked
+    from flows.report import show_comparison
+    from flows.store import open_store
+
+    given = {"recipes": arguments.recipes, "preset": arguments.preset, "seeds": arguments.seeds,
+             "rates": arguments.rates, "tuning_seed": arguments.tuning_seed, "sets": arguments.set}  # fmt: skip
+    config = checked(ComparisonConfig, {name: value for name, value in given.items() if value is not None}, "")
+    outcome = run_comparison(config)
+    if arguments.json:
+        print(json.dumps(outcome.summary))
+    show_comparison(outcome, open_store())
+    return 0
+
+
 def list_things(arguments: argparse.Namespace) -> int:
     """Print what there is of a kind, a line each."""
     from flows.listing import lines
@@ -136,6 +153,27 @@ def add_evaluate(parser: argparse.ArgumentParser) -> None:
     add("--json", action="store_true", help="print summary.json on standard output")
 
 
+def add_compare(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("recipes", nargs="+", metavar="RECIPE", help="recipes by name or TOML file")
+    add("--preset", metavar="PRESET", help="a preset's name or TOML file (default: tiny)")
+    add("--seeds", type=numbers(int), metavar="N,…", help="seeds of the runs (default: 0,1,2)")
+    add("--rates", type=numbers(float), metavar="X,…", help="learning rates tried, × the preset's (default: 0.5,1,2)")
+    add("--tuning-seed", type=int, metavar="N", help="the seed that learning rates are chosen on (default: 1000)")
+    add("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="set an option; repeatable")
+    add("--json", action="store_true", help="print the numbers on standard output")
+
+
+def numbers(kind: Callable[[str], int | float]) -> Callable[[str], list[int | float]]:
+    """Reads `0,1,2`."""
+
+    def read(text: str) -> list[int | float]:
+        return [kind(part) for part in text.split(",")]
+
+    read.__name__ = "number list"  # argparse says so of a value that does not fit
+    return read
+
+
 def add_list(parser: argparse.ArgumentParser) -> None:
     from flows.listing import KINDS
 
@@ -153,6 +191,7 @@ def add_doctor(parser: argparse.ArgumentParser) -> None:
 COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None], Command]] = {
     "run": ("run the method, or the stages of it that are not in the store", add_run, run),
     "evaluate": ("a checkpoint's accuracy on benchmarks, alone or against another's", add_evaluate, evaluate),
+    "compare": ("several recipes on the same samples, one table", add_compare, compare),
     "list": ("what there is: presets, recipes, stages, datasets, teachers, runs", add_list, list_things),
     "ui": ("the MLflow UI on the store", add_ui, ui),
     "doctor": ("check the environment, the store and the device", add_doctor, doctor),

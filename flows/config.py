@@ -232,7 +232,7 @@ def complaint(model: type[BaseModel], problem: Mapping[str, Any]) -> str:
         kind = "option" if len(keys) > 1 else "section or option"
         return f"unknown {kind} {'.'.join(keys)}: {suggestion(keys[-1], known)}"
     if problem["type"] == "value_error":  # raised by a check of ours, which says all there is to say
-        return f"{'.'.join(keys)}: {problem['ctx']['error']}"
+        return ": ".join((*([".".join(keys)] if keys else []), str(problem["ctx"]["error"])))
     given = json.dumps(problem["input"], default=str, ensure_ascii=False)
     return f"{'.'.join(keys)}: {problem['msg'][:1].lower()}{problem['msg'][1:]} (it is {given[:80]})"
 

@@ -190,49 +190,48 @@ def check_safetensors(name: str, path: Path) -> None:
 
 
 @contextmanager
-def parent_run(run: Pipeline, started: float) -> Iterator[None]:
-    """The parent run around a body of stages: its configuration, the links, the summary, and how it ended."""
+def parent_run(run: Pipeline, started: float, above: str | None = None) -> Iterator[None]:
+    """The parent run around a body of stages: its configuration, the links, the summary, and how it ended. The policy
+    is registered, unless the run is a part of another one, `above`."""
     store, config = run.store, run.config
     name = f"{config.run_name}-{datetime.now():%m%d-%H%M%S}"
     heading = {f"rlmec.{name}": str(text) for name, text in config.heading.items() if text is not None}
-    run.parent = store.start(name, {"rlmec.kind": "pipeline", **heading}).info.run_id
-    try:
+    with store.running(name, {"rlmec.kind": "pipeline", **heading}, above) as run.parent:
         store.params(run.parent, config.model_dump(mode="json"))
         store.client.log_dict(run.parent, config.model_dump(mode="json"), "config.json")
         with suppress(_StopError):
             yield
         run.outcome = conclude(run, started)
-        store.end(run.parent, "FINISHED")
-    except Exception:
-        store.end(run.parent, "FAILED")
-        raise
-    except BaseException:  # Ctrl-C or SIGTERM
-        store.end(run.parent, "KILLED")
-        raise
+        trained = {done.label: done.run for done in run.done}.get("train_policy")
+        if trained and above is None:
+            register_policy(store, trained, run.outcome.summary)
 
 
 def conclude(run: Pipeline, started: float) -> Outcome:
-    """Write the summary and its numbers to the parent run, and register the policy."""
+    """Write the summary and its numbers to the parent run."""
     assert run.parent is not None
     result = summary.build(run.config, run.done, run.store, time.monotonic() - started)
     run.store.client.log_text(run.parent, json.dumps(result, indent=2), "summary.json")
     summary.log_accuracy(run.store, run.parent, result)
-    trained = {done.label: done.run for done in run.done}.get("train_policy")
-    if trained:
-        register_policy(run.store, trained, result)
     return Outcome(result, run.parent)
 
 
 def run_method(
-    method: Method, config: Any, control: Control, package: str = "tasks", engine: Direct | None = None
+    method: Method,
+    config: Any,
+    control: Control,
+    package: str = "tasks",
+    engine: Direct | None = None,
+    above: str | None = None,
 ) -> Outcome:
-    """Go through a method's stages, computing those that the store lacks, each as a Prefect task by default."""
+    """Go through a method's stages, computing those that the store lacks, each as a Prefect task by default. `above`
+    is the MLflow run that this one is a part of."""
     started = time.monotonic()
     store = open_store()
     store.sweep()
     engine = engine or Prefect(config.execution)
     run = Pipeline(config, store, trace(method, config), control, engine, package)
-    with parent_run(run, started), engine:
+    with parent_run(run, started, above), engine:
         method(run, config)
     assert run.outcome is not None
     return run.outcome

@@ -120,6 +120,50 @@ def quality_table(metrics: Mapping[str, float]) -> Table:
     return table
 
 
+def recipes_table(result: Mapping[str, Any]) -> Table:
+    """What each recipe solves on each benchmark, mean over seeds with its 95 % interval, and what it costs."""
+    recipes = result["recipes"]
+    benchmarks = [name for name, figures in next(iter(recipes.values())).items() if isinstance(figures, dict)]
+    title = f"Recipes (preset {result['preset']}, seeds {', '.join(map(str, result['seeds']))})"
+    table = plain_table(title, "recipe", *benchmarks, "learning rate", "seconds", "million tokens")
+    for name, found in recipes.items():
+        shares = [percent({**found[benchmark], "rate": found[benchmark]["mean"]}) for benchmark in benchmarks]
+        cost = [f"{found['learning_rate']:g}", f"{found['seconds']:.0f}", f"{found['tokens'] / 1e6:.2f}"]
+        table.add_row(name, *shares, *cost)
+    return table
+
+
+def differences_table(result: Mapping[str, Any]) -> Table:
+    """Each recipe's paired difference to the baselines, in points, with p-values corrected by Holm."""
+    table = plain_table(
+        "Paired differences, in points", "recipe", "to", "benchmark", "difference", "95 % interval", "p (bootstrap)",
+        "p (McNemar)",
+    )  # fmt: skip
+    for row in result["differences"]:
+        interval = rf"\[{100 * row['low']:+.1f}, {100 * row['high']:+.1f}]"
+        numbers = [f"{100 * row['difference']:+.1f}", interval]
+        numbers += [f"{row[name]:.2g}" for name in ("p_corrected", "p_mcnemar_corrected")]
+        table.add_row(row["recipe"], row["against"], row["benchmark"], *numbers)
+    return table
+
+
+def show_comparison(outcome: Outcome, store: Store) -> None:
+    """Print the tables of a finished comparison on standard error."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        console.width = 160
+    for table in (recipes_table(outcome.summary), differences_table(outcome.summary)):
+        console.print(table)
+    tried = ", ".join(f"× {rate:g}" for rate in outcome.summary["rates"])
+    lines = (
+        f"Learning rates: the preset's {tried}, chosen on the development problems of seed "
+        f"{outcome.summary['tuning_seed']}. p-values are corrected by Holm over all rows with the same baseline.",
+        *mlflow_lines(outcome, store),
+    )
+    for line in lines:
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
+
+
 def seconds_table(summary: Mapping[str, Any]) -> Table:
     """Seconds of each stage; a reused one shows what it took when it ran."""
     table = plain_table("Time", "stage", "seconds", "")

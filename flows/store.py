@@ -11,6 +11,7 @@ import json
 import os
 import socket
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,20 @@ class Store:
         return self.client.create_run(
             self.experiment, run_name=name, tags={**tags, **nested, **process, "mlflow.user": user()}
         )
+
+    @contextmanager
+    def running(self, name: str, tags: Mapping[str, str], parent: str | None = None) -> Iterator[str]:
+        """A run around a body, by its id: FINISHED after it, FAILED or KILLED where it raised."""
+        run_id: str = self.start(name, tags, parent).info.run_id
+        try:
+            yield run_id
+            self.end(run_id, "FINISHED")
+        except Exception:
+            self.end(run_id, "FAILED")
+            raise
+        except BaseException:  # Ctrl-C or SIGTERM
+            self.end(run_id, "KILLED")
+            raise
 
     def end(self, run_id: str, status: str) -> None:
         """End a run: FINISHED (the commit mark), FAILED or KILLED."""

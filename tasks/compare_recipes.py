@@ -1,0 +1,128 @@
+"""Recipes side by side: what each solves on every benchmark over several seeds, and how sure the differences are.
+
+    found = gathered({("sft", 0): predictions, ("rlmec", 0): predictions, …})
+    accuracies(found)                  a row a recipe and benchmark
+    differences(found, "sft")          every other recipe's paired difference to sft, a row a benchmark
+
+A seed is a warm-up policy of its own, and all recipes meet the same problems, so both are resampled together: an
+interval here says how a mean over seeds and problems would vary with other seeds and other problems. Two p-values
+come with a difference: the bootstrap's, which counts the variation between seeds, and the exact McNemar test's on
+all pairs of completions, which asks about these trained policies alone. Both are corrected by Holm over all rows
+with the same baseline.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from tasks.errors import UserError
+from tasks.intervals import crossed_bootstrap, holm, mcnemar
+from tasks.records import read_table
+
+ACCURACIES: dict[str, Any] = {
+    "recipe": pl.String,
+    "benchmark": pl.String,
+    "mean": pl.Float64,  # over seeds and problems
+    "low": pl.Float64,  # its 95 % interval
+    "high": pl.Float64,
+    "seeds": pl.List(pl.Struct({"seed": pl.Int64, "right": pl.Int64, "total": pl.Int64})),
+}
+DIFFERENCES: dict[str, Any] = {
+    "recipe": pl.String,
+    "against": pl.String,
+    "benchmark": pl.String,
+    "difference": pl.Float64,  # mean of the recipe minus mean of the other
+    "low": pl.Float64,
+    "high": pl.Float64,
+    "p": pl.Float64,  # bootstrap over seeds and problems, two-sided
+    "p_corrected": pl.Float64,
+    "p_mcnemar": pl.Float64,  # exact, all seeds' pairs together
+    "p_mcnemar_corrected": pl.Float64,
+}
+
+
+def gathered(predictions: Mapping[tuple[str, int], Path]) -> pl.DataFrame:
+    """(recipe, seed, benchmark, problem_id, score) from the predictions of each recipe and seed; score is the share of
+    right completions. UserError where two of them are not about the same problems."""
+    parts = []
+    for (recipe, seed), path in predictions.items():
+        frame = read_table("predictions", path, ["benchmark", "problem_id", "is_right"])
+        scores = frame.group_by("benchmark", "problem_id").agg(score=pl.col("is_right").mean())
+        parts.append(scores.select(pl.lit(recipe).alias("recipe"), pl.lit(seed).alias("seed"), pl.all()))
+    found = pl.concat(parts).sort("recipe", "seed", "benchmark", "problem_id")
+    asked = found.group_by("recipe", "seed").agg(pl.struct("benchmark", "problem_id").hash().sum().alias("asked"))
+    if asked["asked"].n_unique() > 1:
+        raise UserError("the evaluations to be compared are not about the same problems")
+    return found
+
+
+def accuracies(found: pl.DataFrame) -> pl.DataFrame:
+    """A row a recipe and benchmark, in the columns of ACCURACIES."""
+    rows = []
+    for (recipe, benchmark), group in found.group_by("recipe", "benchmark", maintain_order=True):
+        seeds = group.group_by("seed", maintain_order=True).agg(right=pl.col("score").sum(), total=pl.len())
+        mean, low, high, _ = crossed_bootstrap(grid(group))
+        rows.append({"recipe": recipe, "benchmark": benchmark, "mean": mean, "low": low, "high": high,
+                     "seeds": [{**row, "right": round(row["right"])} for row in seeds.to_dicts()]})  # fmt: skip
+    return pl.DataFrame(rows, schema=ACCURACIES)
+
+
+def differences(found: pl.DataFrame, against: str) -> pl.DataFrame:
+    """Every other recipe's difference to `against`, in the columns of DIFFERENCES."""
+    frame = pl.DataFrame(list(difference_rows(found, against)), schema=DIFFERENCES)
+    return frame.with_columns(
+        p_corrected=pl.Series(holm(frame["p"].to_list()), dtype=pl.Float64),
+        p_mcnemar_corrected=pl.Series(holm(frame["p_mcnemar"].to_list()), dtype=pl.Float64),
+    )
+
+
+def difference_rows(found: pl.DataFrame, against: str) -> Iterator[dict[str, object]]:
+    """The rows of `differences`, without their corrections."""
+    key = ["seed", "benchmark", "problem_id"]
+    base = found.filter(pl.col("recipe") == against).select(*key, other="score")
+    rest = found.filter(pl.col("recipe") != against)
+    paired = rest.join(base, on=key, how="inner", maintain_order="left").with_columns(
+        score=pl.col("score") - pl.col("other"), solved=pl.col("score") >= 0.5, other_solved=pl.col("other") >= 0.5
+    )
+    for (recipe, benchmark), group in paired.group_by("recipe", "benchmark", maintain_order=True):
+        mean, low, high, p = crossed_bootstrap(grid(group))
+        first, second = group["solved"], group["other_solved"]
+        exact = mcnemar(int((first & ~second).sum()), int((~first & second).sum()))
+        yield {"recipe": recipe, "against": against, "benchmark": benchmark, "difference": mean, "low": low,
+               "high": high, "p": p, "p_mcnemar": exact}  # fmt: skip
+
+
+def grid(group: pl.DataFrame) -> list[list[float]]:
+    """The scores of one recipe on one benchmark, (seeds, problems)."""
+    return [part["score"].to_list() for _, part in group.group_by("seed", maintain_order=True)]
+
+
+def markdown(accuracies: pl.DataFrame, differences: pl.DataFrame, costs: Mapping[str, Mapping[str, float]]) -> str:
+    """The comparison as a Markdown table, a row a recipe: in percent, with the difference to each baseline.
+
+    costs: learning_rate, seconds and tokens by recipe.
+    """
+    benchmarks = accuracies["benchmark"].unique(maintain_order=True).to_list()
+    baselines = differences["against"].unique(maintain_order=True).to_list()
+    heads = ["recipe", *benchmarks, *(f"{benchmark} − {base}" for base in baselines for benchmark in benchmarks),
+             "learning rate", "seconds", "million tokens"]  # fmt: skip
+    lines = [heads, ["---"] * len(heads)]
+    means = {(row["recipe"], row["benchmark"]): row for row in accuracies.to_dicts()}
+    gaps = {(row["recipe"], row["against"], row["benchmark"]): row for row in differences.to_dicts()}
+    for recipe, cost in costs.items():
+        cells = [interval_text(means[recipe, benchmark], "mean", "") for benchmark in benchmarks]
+        for base in baselines:
+            for benchmark in benchmarks:
+                row = gaps.get((recipe, base, benchmark))
+                cells.append(f"{interval_text(row, 'difference', '+')}, p {row['p_corrected']:.2g}" if row else "–")
+        numbers = [f"{cost['learning_rate']:g}", f"{cost['seconds']:.0f}", f"{cost['tokens'] / 1e6:.2f}"]
+        lines.append([f"`{recipe}`", *cells, *numbers])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def interval_text(row: Mapping[str, float], middle: str, sign: str) -> str:
+    """`+1.6 [+0.1, +2.9]`, in percent."""
+    value, low, high = (format(100 * row[name], f"{sign}.1f") for name in (middle, "low", "high"))
+    return f"{value} [{low}, {high}]"
