@@ -1,6 +1,6 @@
 """Ratios of speed, each of two things measured in turn in one run:
 
-    python benchmarks/speed.py                       alignment, scoring, verifying (about a minute)
+    python benchmarks/speed.py                       alignment, scoring, evaluating, verifying (about a minute)
     python benchmarks/speed.py --orchestration tiny  the flow, its shards and checkpoints against the ten plain
                                                      functions, without any of them (twice a whole run)
 
@@ -25,14 +25,17 @@ from pathlib import Path
 import math_verify
 import torch
 import transformers
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from models import policy, tiny
 from models.batch import Example
 from models.logprobs import completion_logprobs
+from models.policy import Decoding
 from tasks.align import edit_operations
 from tasks.answers import is_right
 from tasks.datasets import arithmetic
 from tasks.prompts import solution_completion, solve_prompt
+from tasks.solve import solve
 
 
 def distance_by_table(source: Sequence[int], target: Sequence[int]) -> int:
@@ -96,11 +99,16 @@ def alignment() -> None:
     report("alignment, rapidfuzz against a Python table", ratios, detail)
 
 
+def generated(count: int) -> tuple[list[dict[str, object]], PreTrainedTokenizerBase, PreTrainedModel]:
+    """Generated problems, and a tokenizer and a model from random weights of the size of preset `tiny`."""
+    rows = [{**record, "options": None} for _, (_, record) in zip(range(count), arithmetic.rows("train"), strict=False)]
+    tokenizer = tiny.train_tokenizer((str(row["question"]) + str(row["solution"]) for row in rows), 512)
+    return rows, tokenizer, tiny.new_llama(tokenizer, 3, 96, 3, 288, seed=0).eval()
+
+
 def scoring(batch_size: int = 16, count: int = 256) -> None:
     """Log-probabilities of samples in batches of similar length against one at a time."""
-    rows = [record for _, (_, record) in zip(range(count), arithmetic.rows("train"), strict=False)]
-    tokenizer = tiny.train_tokenizer((str(row["question"]) + str(row["solution"]) for row in rows), 512)
-    model = tiny.new_llama(tokenizer, 3, 96, 3, 288, seed=0).eval()
+    rows, tokenizer, model = generated(count)
     examples = [
         Example(
             solve_prompt(tokenizer, str(row["question"]), None),
@@ -118,6 +126,21 @@ def scoring(batch_size: int = 16, count: int = 256) -> None:
     )
     detail = f"{count / fast:,.0f} sequences/s against {count / slow:,.0f}; greatest difference {worst:.1e}"
     report(f"scoring, batches of {batch_size} against one at a time", ratios, detail)
+
+
+def evaluating(batch_size: int = 64, count: int = 64, length: int = 60) -> None:
+    """Greedy solutions and verdicts in batches against one problem at a time; from random weights none ends early."""
+    rows, tokenizer, model = generated(count)
+
+    def solutions(size: int) -> dict[int, list[int]]:
+        return {done.row: done.completion_ids for done in solve(model, tokenizer, rows, Decoding(length), size)}
+
+    one, many = solutions(1), solutions(batch_size)
+    same = sum(one[row] == many[row] for row in one)
+    tokens = sum(map(len, one.values()))
+    slow, fast, ratios = in_turn(lambda: solutions(1), lambda: solutions(batch_size), 5)
+    detail = f"{tokens / fast:,.0f} tokens/s against {tokens / slow:,.0f}; {same} of {count} completions the same"
+    report(f"evaluating, batches of {batch_size} against one problem at a time", ratios, detail)
 
 
 def answers(count: int) -> list[tuple[str, str]]:
@@ -211,6 +234,7 @@ def main() -> None:
     else:
         alignment()
         scoring()
+        evaluating()
         verifying()
 
 

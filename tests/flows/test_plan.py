@@ -15,7 +15,9 @@ SIZES = Sizes(problems=100, benchmark_problems=40, prompt=30, solution=20, param
 
 
 def test_a_stages_work_is_rows_times_tokens_times_parameters():
-    config = load_config("tiny", sets=["sample.samples_per_problem=2", "train_policy.updates=10"])
+    config = load_config(
+        "tiny", sets=["sample.samples_per_problem=2", "train_policy.updates=10", "train_policy.wrong_share=0.7"]
+    )
     sampled = estimate("sample", config, SIZES)
     # 100 problems × 2 completions × (30 + 20) tokens, and 2 operations for each parameter and token
     assert (sampled.tokens, sampled.flops) == (10_000, 2 * 1000 * 10_000)
