@@ -192,7 +192,11 @@ COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None], Comman
     "run": ("run the method, or the stages of it that are not in the store", add_run, run),
     "evaluate": ("a checkpoint's accuracy on benchmarks, alone or against another's", add_evaluate, evaluate),
     "compare": ("several recipes on the same samples, one table", add_compare, compare),
-    "list": ("what there is: presets, recipes, stages, datasets, teachers, runs", add_list, list_things),
+    "list": (
+        "what there is: presets, recipes, stages, datasets, teachers, credits, objectives, runs",
+        add_list,
+        list_things,
+    ),
     "ui": ("the MLflow UI on the store", add_ui, ui),
     "doctor": ("check the environment, the store and the device", add_doctor, doctor),
 }

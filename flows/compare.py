@@ -2,18 +2,18 @@
 
 Each recipe and seed is a run of the method, so whatever two recipes share (warm-up, samples, rewrites, GRM, scores)
 is made once, through the stages' keys; a comparison that was killed goes on, and a recipe or seed added later
-computes only itself. Each recipe first gets the best of a few learning rates, on the development problems of a seed
-that the comparison itself does not use.
+computes only itself. Each recipe first gets the best of a few learning rates, on the development problems, from the
+warm-up policy of a seed that takes no other part.
 """
 
 import json
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import polars as pl
 from prefect import flow
@@ -22,7 +22,8 @@ from pydantic import BaseModel, Field, model_validator
 from flows.config import DEFAULT_PRESET, RunConfig, load_config
 from flows.control import Control
 from flows.metrics import MetricLog
-from flows.pipeline import Outcome, run_method
+from flows.pipeline import Outcome, Part, run_method
+from flows.report import notes
 from flows.rlmec import command, method
 from flows.server import prefect_server
 from flows.stage import say
@@ -41,17 +42,21 @@ class ComparisonConfig(BaseModel, extra="forbid", frozen=True):
 
     recipes: tuple[str, ...] = Field(description="recipes by name or TOML file, two or more")
     preset: str = DEFAULT_PRESET
-    seeds: tuple[int, ...] = (0, 1, 2)
-    rates: tuple[float, ...] = Field(
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = (0, 1, 2)
+    rates: tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...] = Field(
         (0.5, 1.0, 2.0), description="learning rates tried for each recipe, as multiples of the preset's"
     )
-    tuning_seed: int = Field(1000, ge=0, description="the seed whose development problems choose the learning rate")
+    tuning_seed: int = Field(1000, ge=0, description="the seed under which learning rates are chosen")
     sets: tuple[str, ...] = Field((), description="section.key=value, over preset and recipe")
 
     @model_validator(mode="after")
     def compares(self) -> "ComparisonConfig":
-        if len(set(self.recipes)) < 2 or not self.seeds or not self.rates:
-            raise ValueError("name two recipes or more, and at least one seed and one learning rate")
+        for name in ("recipes", "seeds", "rates"):
+            values = getattr(self, name)
+            if not values or len(set(values)) < len(values):
+                raise ValueError(f"{name}: name at least one, and each once")
+        if len(self.recipes) < 2:
+            raise ValueError("name two recipes or more")
         if self.tuning_seed in self.seeds:
             raise ValueError(f"tuning_seed {self.tuning_seed} is one of the seeds that are compared")
         return self
@@ -70,11 +75,35 @@ class Comparison:
 
     def __init__(self, config: ComparisonConfig, store: Store, parent: str) -> None:
         self.config, self.store, self.parent = config, store, parent
+        self.found: dict[tuple[str, int], Path] = {}  # the predictions of each recipe and seed
+        self.costs: dict[str, dict[str, float]] = {}  # learning_rate, seconds and tokens of each recipe
+        self.skipped: dict[str, str] = {}  # the reasons
 
-    def outcome(self, config: RunConfig, name: str) -> dict[str, Any]:
-        """The summary of one run of the method."""
+    def add(self, recipe: str) -> None:
+        """Tune and run one recipe; one that finds nothing to learn from is skipped, with the reason."""
+        config = self.config
+        name = config.run(recipe, config.seeds[0], 1.0).recipe.name
+        found, spent = {}, []
+        try:
+            rate = self.tuned(recipe)
+            for seed in config.seeds:
+                summary = self.outcome(config.run(recipe, seed, rate), f"{name}, seed {seed}", "compared")
+                found[name, seed] = self.predictions(summary)
+                spent.append(self.cost(summary))
+        except UserError as error:
+            self.skipped[name] = str(error)
+            say(f"{name} is left out: {error}")
+            return
+        seconds, tokens = (sum(numbers) / len(spent) for numbers in zip(*spent, strict=True))
+        learning_rate = config.run(recipe, config.seeds[0], rate).train_policy.optimisation.learning_rate
+        self.costs[name] = {"learning_rate": learning_rate, "seconds": seconds, "tokens": tokens}
+        self.found |= found
+
+    def outcome(self, config: RunConfig, name: str, purpose: str) -> dict[str, Any]:
+        """The summary of one run of the method, below this comparison's."""
         say(f"— {name}")
-        return run_method(method, config, Control(command=command(config)), above=self.parent).summary
+        part = Part(self.parent, name, {"rlmec.purpose": purpose})
+        return run_method(method, config, Control(command=command(config)), part=part).summary
 
     def tuned(self, recipe: str) -> float:
         """The multiple of the learning rate with which a recipe solves most development problems; the smaller one of
@@ -84,7 +113,7 @@ class Comparison:
         solved: dict[float, float] = {}
         for rate in sorted(self.config.rates):
             config = self.config.run(recipe, self.config.tuning_seed, rate, "measure_on=development")
-            summary = self.outcome(config, f"{recipe}, tuning, learning rate × {rate:g}")
+            summary = self.outcome(config, f"{config.recipe.name}, tuning, learning rate × {rate:g}", "tuning")
             shares = [sides["after"] for sides in summary["accuracy"].values()]
             solved[rate] = sum(share["right"] for share in shares) / sum(share["total"] for share in shares)
         return max(solved, key=lambda rate: (solved[rate], -rate))
@@ -117,35 +146,50 @@ def compare(config: ComparisonConfig) -> Outcome:
     with store.running(name, {"rlmec.kind": "comparison"}) as parent:
         store.params(parent, config.model_dump(mode="json"))
         work = Comparison(config, store, parent)
-        rates = {recipe: work.tuned(recipe) for recipe in config.recipes}
-        found, costs = {}, dict[str, dict[str, float]]()
         for recipe in config.recipes:
-            spent = []
-            for seed in config.seeds:
-                summary = work.outcome(config.run(recipe, seed, rates[recipe]), f"{recipe}, seed {seed}")
-                found[summary["recipe"], seed] = work.predictions(summary)
-                spent.append(work.cost(summary))
-            seconds, tokens = (sum(numbers) / len(spent) for numbers in zip(*spent, strict=True))
-            run = config.run(recipe, config.seeds[0], rates[recipe])
-            rate = run.train_policy.optimisation.learning_rate
-            costs[summary["recipe"]] = {"learning_rate": rate, "seconds": seconds, "tokens": tokens}
-        tables = gathered(found)
-        order = list(costs)
-        means = in_order(accuracies(tables), order)
-        gaps = pl.concat([in_order(differences(tables, base), order) for base in baselines(order)])
-        result = as_json(config, means, gaps, costs, time.monotonic() - started)
-        log(store, parent, means, gaps, costs, result)
+            work.add(recipe)
+        order = list(work.costs)
+        if len(order) < 2:
+            raise UserError(f"nothing is left to compare: {'; '.join(work.skipped.values())}")
+        scores = gathered(work.found)
+        means = in_order(accuracies(scores, work.costs), order)
+        gaps = pl.concat([in_order(differences(scores, base), order) for base in baselines(order)])
+        result = as_json(work, means, gaps, time.monotonic() - started)
+        log(store, parent, means, gaps, result)
     return Outcome(result, parent)
 
 
 def must_fit(config: ComparisonConfig) -> None:
-    """Make every configuration once, before anything runs: UserError for a recipe that is not there or does not fit."""
+    """Make every configuration once, before anything runs: UserError for a recipe that is not there or does not fit, or
+    that would not meet the others on the same samples for as many updates."""
+    first: RunConfig | None = None
     named: dict[str, str] = {}
     for recipe in config.recipes:
-        name = config.run(recipe, config.seeds[0], 1.0).recipe.name
+        made = config.run(recipe, config.seeds[0], 1.0)
+        name, options = made.recipe.name, made.train_policy
         if name in named:
             raise UserError(f"{named[name]} and {recipe} are both named {name!r}: give one file another name")
         named[name] = recipe
+        if made.seed != config.seeds[0] or made.measure_on != "benchmarks":
+            raise UserError("--set seed and measure_on are the comparison's own affair: use --seeds")
+        if options.updates is None:
+            raise UserError(
+                f"preset {config.preset} sets no train_policy.updates, so recipes would train for different times: "
+                "--set train_policy.updates=N"
+            )
+        first = first or made
+        for key in unequal(first, made):
+            raise UserError(f"recipe {name} has another {key} than recipe {first.recipe.name}: they are compared alike")
+
+
+def unequal(first: RunConfig, other: RunConfig) -> Iterator[str]:
+    """The options that recipes must have in common, where two differ: all but credit and how the policy learns."""
+    own = {"recipe", "score", "pair", "train_policy"}
+    yield from (key for key in RunConfig.model_fields if key not in own and getattr(first, key) != getattr(other, key))
+    alike = ("updates", "batch_size", "wrong_share", "optimisation")
+    for key in alike:
+        if getattr(first.train_policy, key) != getattr(other.train_policy, key):
+            yield f"train_policy.{key}"
 
 
 def baselines(recipes: list[str]) -> list[str]:
@@ -158,35 +202,25 @@ def in_order(frame: pl.DataFrame, recipes: list[str]) -> pl.DataFrame:
     return frame.sort(pl.col("recipe").cast(pl.Enum(recipes)), maintain_order=True)
 
 
-def as_json(
-    config: ComparisonConfig,
-    means: pl.DataFrame,
-    gaps: pl.DataFrame,
-    costs: Mapping[str, Mapping[str, float]],
-    seconds: float,
-) -> dict[str, Any]:
+def as_json(work: Comparison, means: pl.DataFrame, gaps: pl.DataFrame, seconds: float) -> dict[str, Any]:
     """The comparison as --json prints it."""
-    recipes: dict[str, dict[str, Any]] = {name: dict(cost) for name, cost in costs.items()}
+    recipes: dict[str, dict[str, Any]] = {name: dict(cost) for name, cost in work.costs.items()}
     for row in means.to_dicts():
         recipes[row["recipe"]][row["benchmark"]] = {name: row[name] for name in ("mean", "low", "high", "seeds")}
-    return {**config.model_dump(mode="json", exclude={"recipes"}), "recipes": recipes, "differences": gaps.to_dicts(),
-            "total_seconds": round(seconds, 1)}  # fmt: skip
+    chosen = work.config.model_dump(mode="json", exclude={"recipes"})
+    return {
+        **chosen, "recipes": recipes, "differences": gaps.to_dicts(), "skipped": work.skipped,
+        "total_seconds": round(seconds, 1),
+    }  # fmt: skip
 
 
-def log(
-    store: Store,
-    run_id: str,
-    means: pl.DataFrame,
-    gaps: pl.DataFrame,
-    costs: Mapping[str, Mapping[str, float]],
-    result: Mapping[str, Any],
-) -> None:
+def log(store: Store, run_id: str, means: pl.DataFrame, gaps: pl.DataFrame, result: Mapping[str, Any]) -> None:
     """Put the tables, the figure and the means on the parent run."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder)
         means.write_parquet(out / "accuracies.parquet")
         gaps.write_parquet(out / "differences.parquet")
-        (out / "comparison.md").write_text(markdown(means, gaps, costs))
+        (out / "comparison.md").write_text("\n\n".join((markdown(means, gaps), *notes(result))) + "\n")
         (out / "comparison.json").write_text(json.dumps(result, indent=2))
         forest(gaps, out / "differences.png")
         store.client.log_artifacts(run_id, folder)

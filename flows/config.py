@@ -32,6 +32,7 @@ from tasks.warm_up import WarmUpOptions
 
 HERE = Path(__file__).parent
 DEFAULT_PRESET, DEFAULT_RECIPE = "tiny", "rlmec"
+RECIPE_SECTIONS = ("sample", "teach", "train_reward_model", "rewrite", "align", "score", "pair", "train_policy")
 Tables = dict[str, Any]
 
 
@@ -149,9 +150,13 @@ def read_recipe(name: str) -> Recipe:
 
 def apply_recipe(tables: Tables, recipe: Recipe) -> None:
     """Put a recipe's options over those of the preset."""
-    tables["recipe"] = recipe.model_dump()
     for stage, options in recipe.options.items():
+        if stage not in RECIPE_SECTIONS or not isinstance(options, dict):
+            raise UserError(
+                f"recipe {recipe.name}: {stage} is no table of a recipe; {suggestion(stage, RECIPE_SECTIONS)}"
+            )
         tables.setdefault(stage, {}).update(options)
+    tables["recipe"] = recipe.model_dump()
 
 
 def undo_recipe(tables: Tables, old: Mapping[str, Any] | None) -> None:

@@ -69,19 +69,32 @@ def documented(package: str, kind: str) -> Iterator[tuple[str, str]]:
 
 
 def runs() -> Iterator[tuple[str, str]]:
-    """The pipelines in the store, newest first, each with its stages in the order in which they were started."""
+    """The pipelines and comparisons in the store, newest first: a pipeline with its stages in the order in which they
+    were started, a comparison with its pipelines."""
     from flows.store import open_store
 
     store = open_store()
     stages = sorted(store.search("tags.`rlmec.kind` = 'stage'"), key=lambda run: run.info.start_time)
-    for pipeline in store.search("tags.`rlmec.kind` = 'pipeline'"):
-        own, tags = pipeline.info.run_id, pipeline.data.tags
+    pipelines = list(store.search("tags.`rlmec.kind` = 'pipeline'"))
+    comparisons = list(store.search("tags.`rlmec.kind` = 'comparison'"))
+    for run in sorted((*pipelines, *comparisons), key=lambda run: run.info.start_time, reverse=True):
+        own, tags = run.info.run_id, run.data.tags
+        if "mlflow.parentRunId" in tags:
+            continue
+        yield run_line(run)
+        parts = [part for part in pipelines if part.data.tags.get("mlflow.parentRunId") == own]
+        for part in sorted(parts, key=lambda part: part.info.start_time):
+            yield run_line(part, "  ")
         linked = {run_id for tag, run_id in tags.items() if tag.startswith("rlmec.stage.")}
-        yield pipeline.info.run_name, f"{pipeline.info.status:<8}  run {own[:8]}"
         for stage in stages:
             is_own = stage.data.tags.get("mlflow.parentRunId") == own
             if is_own or stage.info.run_id in linked:
                 yield f"  {stage.info.run_name}", stage_line(stage, is_own)
+
+
+def run_line(run: "Run", indent: str = "") -> tuple[str, str]:
+    """Name, state and id of a pipeline or comparison."""
+    return f"{indent}{run.info.run_name}", f"{run.info.status:<8}  run {run.info.run_id[:8]}"
 
 
 def stage_line(stage: "Run", is_own: bool) -> str:

@@ -41,6 +41,15 @@ class Outcome:
     run_id: str
 
 
+@dataclass(frozen=True)
+class Part:
+    """What a pipeline is a part of: the MLflow run above it, and its own name and further tags there."""
+
+    above: str
+    name: str
+    tags: Mapping[str, str]
+
+
 class MustComputeError(Exception):
     """A look-up alone is not enough: a stage must run."""
 
@@ -190,20 +199,21 @@ def check_safetensors(name: str, path: Path) -> None:
 
 
 @contextmanager
-def parent_run(run: Pipeline, started: float, above: str | None = None) -> Iterator[None]:
+def parent_run(run: Pipeline, started: float, part: Part | None = None) -> Iterator[None]:
     """The parent run around a body of stages: its configuration, the links, the summary, and how it ended. The policy
-    is registered, unless the run is a part of another one, `above`."""
+    is registered, unless the run is a part of another one."""
     store, config = run.store, run.config
-    name = f"{config.run_name}-{datetime.now():%m%d-%H%M%S}"
+    name = part.name if part else f"{config.run_name}-{datetime.now():%m%d-%H%M%S}"
     heading = {f"rlmec.{name}": str(text) for name, text in config.heading.items() if text is not None}
-    with store.running(name, {"rlmec.kind": "pipeline", **heading}, above) as run.parent:
+    tags = {"rlmec.kind": "pipeline", **heading, **(part.tags if part else {})}
+    with store.running(name, tags, part.above if part else None) as run.parent:
         store.params(run.parent, config.model_dump(mode="json"))
         store.client.log_dict(run.parent, config.model_dump(mode="json"), "config.json")
         with suppress(_StopError):
             yield
         run.outcome = conclude(run, started)
         trained = {done.label: done.run for done in run.done}.get("train_policy")
-        if trained and above is None:
+        if trained and part is None:
             register_policy(store, trained, run.outcome.summary)
 
 
@@ -222,16 +232,15 @@ def run_method(
     control: Control,
     package: str = "tasks",
     engine: Direct | None = None,
-    above: str | None = None,
+    part: Part | None = None,
 ) -> Outcome:
-    """Go through a method's stages, computing those that the store lacks, each as a Prefect task by default. `above`
-    is the MLflow run that this one is a part of."""
+    """Go through a method's stages, computing those that the store lacks, each as a Prefect task by default."""
     started = time.monotonic()
     store = open_store()
     store.sweep()
     engine = engine or Prefect(config.execution)
     run = Pipeline(config, store, trace(method, config), control, engine, package)
-    with parent_run(run, started, above), engine:
+    with parent_run(run, started, part), engine:
         method(run, config)
     assert run.outcome is not None
     return run.outcome

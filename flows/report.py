@@ -147,6 +147,23 @@ def differences_table(result: Mapping[str, Any]) -> Table:
     return table
 
 
+def notes(result: Mapping[str, Any]) -> list[str]:
+    """What a reader of the table must know: how learning rates were chosen, what p means, what was left out."""
+    tried = ", ".join(f"× {rate:g}" for rate in result["rates"])
+    rates = (
+        f"Learning rates: the preset's {tried}, the best of them on the development problems under seed "
+        f"{result['tuning_seed']}, which takes no other part."
+        if len(result["rates"]) > 1
+        else f"Learning rate: the preset's {tried}, not tuned."
+    )
+    tests = (
+        "Intervals and p (bootstrap) resample seeds and problems together; p (McNemar) is exact, over problems. Both "
+        "are corrected by Holm over all rows with the same baseline. Seconds and tokens are a recipe's own, means over "
+        "seeds."
+    )
+    return [rates, tests, *(f"{name} was left out: {reason}" for name, reason in result["skipped"].items())]
+
+
 def show_comparison(outcome: Outcome, store: Store) -> None:
     """Print the tables of a finished comparison on standard error."""
     console = Console(stderr=True)
@@ -154,13 +171,7 @@ def show_comparison(outcome: Outcome, store: Store) -> None:
         console.width = 160
     for table in (recipes_table(outcome.summary), differences_table(outcome.summary)):
         console.print(table)
-    tried = ", ".join(f"× {rate:g}" for rate in outcome.summary["rates"])
-    lines = (
-        f"Learning rates: the preset's {tried}, chosen on the development problems of seed "
-        f"{outcome.summary['tuning_seed']}. p-values are corrected by Holm over all rows with the same baseline.",
-        *mlflow_lines(outcome, store),
-    )
-    for line in lines:
+    for line in (*notes(outcome.summary), *mlflow_lines(outcome, store)):
         console.print(line, soft_wrap=True, markup=False, highlight=False)
 
 

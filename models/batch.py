@@ -17,9 +17,9 @@ from torch import Tensor
 class Example:
     """One prompt and completion, and what the objectives need to know of it; all but the ids is optional.
 
-    scores: numbers by name, one for each completion token: "reward" R_t, "weight" (of imitation) w_t, or what a
-    credit source calls its own. reference_logprobs: log π_ref(y_t). steps: the line of the completion that each
-    token stands in, from 0. edited: of a rewrite, the tokens that an edit operation put there. group: a number for
+    scores: numbers by name, one for each completion token: "reward" R_t, "weight" (of imitation) w_t, or another that
+    an objective reads. reference_logprobs: log π_ref(y_t). steps: the line of the completion that each
+    token stands in, from 0. edited: of a rewrite, the tokens marked by an edit (`tasks/align.py`). group: a number for
     the problem. is_sample: drawn from the reference policy, as a rewrite or a reference solution is not.
     is_right: the verifier's verdict. pair: a number that the two halves of a pair share; the preferred half is the
     one that is not `is_sample`.

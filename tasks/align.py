@@ -14,12 +14,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-import polars as pl
 from pydantic import BaseModel, Field
 from rapidfuzz.distance import Levenshtein
 
 from tasks.progress import Log, silent, track
-from tasks.records import mean, read_table, table, write_table
+from tasks.records import mean, rewritten_samples, table, write_table
 from tasks.work import ALONE, Work
 
 PAIRS_AT_ONCE = 10_000  # as Python lists; the tables around them take a fiftieth of the memory
@@ -79,13 +78,7 @@ def align(
     work: Work = ALONE,
 ) -> None:
     """inputs: samples, rewrites. Writes edits, a row for each accepted rewrite. Nothing here is random."""
-    samples = read_table("samples", inputs["samples"], ["sample_id", "completion_ids"])
-    rewrites = read_table("rewrites", inputs["rewrites"], ["sample_id", "rewrite_ids", "reject_reason"])
-    pairs = (
-        rewrites.filter(pl.col("reject_reason").is_null())
-        .select("sample_id", "rewrite_ids")
-        .join(samples, on="sample_id", how="left", validate="1:1", maintain_order="left")
-    )
+    pairs = rewritten_samples(inputs, ["completion_ids"])
     rows = (
         edits_row(sample_id, sample_ids, rewrite_ids, options.mark_after_delete)
         for sample_id, rewrite_ids, sample_ids in track(pairs.iter_rows(), "align", len(pairs), "pairs")

@@ -11,7 +11,6 @@ fit into memory. A wrong sample without a rewrite keeps its rewards; a sample th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +18,7 @@ import polars as pl
 
 from models.batch import Example
 from tasks.errors import UserError
-from tasks.prompts import line_breaks, solution_completion, solve_prompt
+from tasks.prompts import line_spans, solution_completion, solve_prompt
 from tasks.records import by_id, read_table
 
 if TYPE_CHECKING:
@@ -61,7 +60,7 @@ class Lessons:
     ) -> None:
         """inputs: samples, problems, and those of `options.tables`. UserError for a sample without token rewards, and
         where pairs are wanted and there is none."""
-        self.options, self.tokenizer, self.breaks = options, tokenizer, line_breaks(tokenizer)
+        self.options, self.tokenizer = options, tokenizer
         self.samples = samples = read_table("samples", inputs["samples"], list(SAMPLE))
         self.groups = samples["problem_id"].rank("dense").cast(pl.Int64) - 1
         self.problems = (
@@ -140,5 +139,7 @@ class Lessons:
         return solve_prompt(self.tokenizer, problem["question"], problem["options"], is_right)
 
     def steps(self, ids: Sequence[int]) -> list[int]:
-        """The line that each token stands in, from 0; the token that ends a line belongs to it."""
-        return list(accumulate((token in self.breaks for token in ids[:-1]), initial=0))
+        """The line that each token stands in, from 0; EOS stands in the last one."""
+        spans = line_spans(self.tokenizer, ids)
+        lines = [step for step, (first, end) in enumerate(spans) for _ in range(first, end)]
+        return lines + [max(len(spans) - 1, 0)] * (len(ids) - len(lines))

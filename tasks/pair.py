@@ -14,7 +14,7 @@ from models import policy
 from models.batch import Example
 from models.logprobs import completion_logprobs
 from tasks.progress import Log, silent
-from tasks.records import read_table, table, write_table
+from tasks.records import rewritten_samples, table, write_table
 from tasks.work import ALONE, Span, Work
 
 
@@ -34,7 +34,7 @@ def pair(
     work: Work = ALONE,
 ) -> None:
     """inputs: policy (folder), samples, rewrites. Writes pairs. Nothing here is random."""
-    count = len(accepted(inputs))
+    count = len(rewritten_samples(inputs, ["prompt_ids", "completion_ids"]))
     frame = work.table("pairs", count, options.shard_size, partial(pair_shard, options, inputs), "pair", log)
     write_table(frame, "pairs", out / "pairs.parquet")
     log({"pairs": count})
@@ -42,7 +42,7 @@ def pair(
 
 def pair_shard(options: PairOptions, inputs: Mapping[str, Path], span: Span) -> pl.DataFrame:
     """A span of the pairs."""
-    pairs = accepted(inputs)[span.first : span.end].to_dicts()
+    pairs = rewritten_samples(inputs, ["prompt_ids", "completion_ids"])[span.first : span.end].to_dicts()
     model, _ = policy.shared(inputs["policy"], policy.device(options.device))
     examples = [Example(row["prompt_ids"], row[ids]) for row in pairs for ids in ("completion_ids", "rewrite_ids")]
     logprobs = dict(completion_logprobs(model, examples, options.batch_size))
@@ -55,11 +55,3 @@ def pair_shard(options: PairOptions, inputs: Mapping[str, Path], span: Span) -> 
         for number, row in enumerate(pairs)
     ]
     return table("pairs", rows)
-
-
-def accepted(inputs: Mapping[str, Path]) -> pl.DataFrame:
-    """(sample_id, rewrite_ids, prompt_ids, completion_ids) of each accepted rewrite, in the rewrites' order."""
-    samples = read_table("samples", inputs["samples"], ["sample_id", "prompt_ids", "completion_ids"])
-    rewrites = read_table("rewrites", inputs["rewrites"], ["sample_id", "rewrite_ids", "reject_reason"])
-    kept = rewrites.filter(pl.col("reject_reason").is_null()).drop("reject_reason")
-    return kept.join(samples, on="sample_id", how="left", validate="1:1", maintain_order="left")

@@ -124,9 +124,9 @@ def without_eos(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> list[
 
 
 @cache
-def line_breaks(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
-    """The tokens whose text holds a line break."""
-    return frozenset(token for token in range(len(tokenizer)) if "\n" in decode(tokenizer, [token]))
+def token_texts(tokenizer: PreTrainedTokenizerBase) -> tuple[str, ...]:
+    """The text of every token alone, by id; special tokens have none."""
+    return tuple(decode(tokenizer, [token]) for token in range(len(tokenizer)))
 
 
 def line_spans(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> list[tuple[int, int]]:
@@ -136,7 +136,7 @@ def line_spans(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> list[t
     follow each other without gaps.
     """
     ids = without_eos(tokenizer, ids)
-    texts = [decode(tokenizer, [token]) for token in ids]
+    texts = [token_texts(tokenizer)[token] for token in ids]
     spans: list[tuple[int, int]] = []
     first = 0
     for position, text in enumerate(texts):

@@ -151,6 +151,15 @@ def wrong_samples(samples: Path) -> pl.DataFrame:
     return read_table("samples", samples).filter(~pl.col("is_right")).sort("sample_id")
 
 
+def rewritten_samples(inputs: Mapping[str, Path], columns: list[str]) -> pl.DataFrame:
+    """(sample_id, rewrite_ids) of each accepted rewrite, in the rewrites' order, and these columns of its sample.
+    inputs: samples, rewrites."""
+    rewrites = read_table("rewrites", inputs["rewrites"], ["sample_id", "rewrite_ids", "reject_reason"])
+    samples = read_table("samples", inputs["samples"], ["sample_id", *columns])
+    kept = rewrites.filter(pl.col("reject_reason").is_null()).drop("reject_reason")
+    return kept.join(samples, on="sample_id", how="left", validate="1:1", maintain_order="left")
+
+
 def mean(values: pl.Series) -> float:
     """The mean of numbers or of true and false, 0 of nothing."""
     return float(values.cast(pl.Float64).mean() or 0.0)  # type: ignore[arg-type]

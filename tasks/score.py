@@ -34,7 +34,9 @@ class ScoreOptions(BaseModel, extra="forbid", frozen=True):
 
     @model_validator(mode="after")
     def settings_fit(self) -> "ScoreOptions":
-        parts.settings(source(self.credit).Options, self.settings, "settings")
+        """The settings with their defaults, so that equal ones have equal keys."""
+        full = parts.settings(source(self.credit).Options, self.settings, "settings").model_dump()
+        object.__setattr__(self, "settings", full)
         return self
 
     @property

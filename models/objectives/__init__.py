@@ -10,10 +10,8 @@ is its coefficient in the loss, `needs` says what the examples must have for it:
 Each is a sum over tokens (or pairs) and the count that divides it, so that a step may be split.
 """
 
-import importlib
-import pkgutil
+import math
 from collections.abc import Mapping
-from types import ModuleType
 from typing import ClassVar, Protocol
 
 from torch import Tensor
@@ -39,11 +37,7 @@ class Objective(Protocol):
         over the whole step is shown. logprobs: (B, T)."""
 
 
-def names() -> list[str]:
-    """The objectives there are."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__))
-
-
-def module(name: str) -> ModuleType:
-    """The module of an objective."""
-    return importlib.import_module(f"models.objectives.{name}")
+def require_weight(weight: float) -> None:
+    """ValueError for a coefficient that is negative or no number."""
+    if not 0 <= weight < math.inf:
+        raise ValueError("weight must not be negative")

@@ -7,6 +7,7 @@ Worked example, β = 0.1: the rewrite became 3 nats likelier than under the refe
 likely. The margin is 0.1 · (3 + 2) = 0.5, the loss −log σ(0.5) = 0.474.
 """
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor
 
 from models.batch import Batch
-from models.objectives import Reports
+from models.objectives import Reports, require_weight
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,11 @@ class Objective:
     needs: ClassVar[frozenset[str]] = frozenset({"pairs"})
     beta: float = 0.1
     weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        require_weight(self.weight)
+        if not 0 < self.beta < math.inf:
+            raise ValueError("beta must be greater than 0")
 
     def count(self, batch: Batch) -> Tensor:
         return torch.tensor(len(batch.pairs), device=batch.tokens.device)

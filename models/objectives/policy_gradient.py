@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from models.batch import Batch
-from models.objectives import Reports
+from models.objectives import Reports, require_weight
 
 Surrogate = Literal["stop-gradient", "ppo", "zero-outside-clip"]
 Normalisation = Literal["nonzero", "tokens", "sequences"]
@@ -38,6 +38,7 @@ class Objective:
     weight: float = 1.0
 
     def __post_init__(self) -> None:
+        require_weight(self.weight)
         if not 0 < self.clip < 1:
             raise ValueError("clip must lie between 0 and 1")
 

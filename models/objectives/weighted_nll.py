@@ -10,13 +10,16 @@ from typing import ClassVar
 from torch import Tensor
 
 from models.batch import Batch
-from models.objectives import Reports
+from models.objectives import Reports, require_weight
 
 
 @dataclass(frozen=True)
 class Objective:
     needs: ClassVar[frozenset[str]] = frozenset({"imitation"})
     weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        require_weight(self.weight)
 
     def count(self, batch: Batch) -> Tensor:
         return (batch.score("weight") != 0).sum()

@@ -2,7 +2,7 @@
 
     R_t = right in a right sample, wrong in a wrong one (by default +1 and −1)
 
-The instance-level reward that RLMEC's paper compares with (arXiv 2401.06081, section 4, "vanilla PPO").
+The instance-level reward that RLMEC's paper compares with (arXiv 2401.06081, "vanilla PPO").
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -2,11 +2,15 @@
 
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
 
 import polars as pl
 import pytest
+
+from tasks.errors import UserError
 
 SMALL = [
     "prepare.train_problems=40", "prepare.development_problems=12", "prepare.benchmark_problems=12",
@@ -21,13 +25,19 @@ def place(tmp_path_factory):
     return tmp_path_factory.mktemp("comparison")
 
 
-def compare(place, *words):
+def start(place, *words):
     environment = {**os.environ, "RLMEC_HOME": str(place / "home"), "OMP_NUM_THREADS": "1"}
     environment.pop("MLFLOW_TRACKING_URI", None)
     command = [sys.executable, "-m", "flows.cli", "compare", *words, "--preset", "smoke", "--json"]
     command += [word for setting in SMALL for word in ("--set", setting)]
-    done = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, timeout=300)
-    return done.returncode, done.stdout, done.stderr
+    return subprocess.Popen(command, cwd=place, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            text=True, start_new_session=True)  # fmt: skip
+
+
+def compare(place, *words):
+    process = start(place, *words)
+    output, errors = process.communicate(timeout=300)
+    return process.returncode, output, errors
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +59,7 @@ def test_the_numbers_are_those_of_every_recipe_benchmark_and_seed(first):
     (row,) = result["differences"]
     assert (row["recipe"], row["against"], row["benchmark"]) == ("ppo-instance", "sft", "test")
     assert "Paired differences" in errors
-    assert "chosen on the development problems of seed 1000" in errors
+    assert "the best of them on the development problems under seed 1000" in errors
 
 
 def test_what_recipes_share_is_made_once_a_seed(first):
@@ -86,17 +96,93 @@ def test_a_recipe_added_later_computes_only_itself(first, place):
     assert json.loads(output)["recipes"].keys() == {"sft", "ppo-instance", "rlmec"}
 
 
+def test_a_comparison_that_was_killed_goes_on_and_a_seed_added_later_computes_only_itself(first, place):
+    words = ["sft", "ppo-instance", "--seeds", "0,1,2", "--rates", "1,2"]
+    process = start(place, *words)
+    for line in process.stderr:
+        if line.startswith("— ppo-instance, seed 2"):
+            os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    code, output, errors = compare(place, *words)
+    assert code == 0, errors
+    assert "warm_up …" not in errors
+    assert errors.splitlines().count("train_policy …") == 1
+    seeds = json.loads(output)["recipes"]["sft"]["test"]["seeds"]
+    assert [seed["seed"] for seed in seeds] == [0, 1, 2]
+    assert seeds[:2] == first[0]["recipes"]["sft"]["test"]["seeds"]
+
+
+def test_a_mistake_in_the_command_is_one_line_and_code_2(place):
+    code, _, errors = compare(place, "sft", "rlmce")
+    assert code == 2
+    assert errors.splitlines()[-1] == "rlmec: no recipe 'rlmce': did you mean \"rlmec\"?"
+
+
+def comparison(*recipes, **given):
+    from flows.compare import ComparisonConfig
+    from flows.config import checked
+
+    return checked(ComparisonConfig, {"recipes": recipes, "preset": "smoke", **given}, "")
+
+
 @pytest.mark.parametrize(
-    ("words", "line"),
+    ("recipes", "given", "line"),
     [
-        (["sft", "rlmce"], "rlmec: no recipe 'rlmce': did you mean \"rlmec\"?"),
-        (["sft"], "rlmec: name two recipes or more, and at least one seed and one learning rate"),
-        (["sft", "dpo", "--seeds", "0,1000"], "rlmec: tuning_seed 1000 is one of the seeds that are compared"),
-        (["sft", "./absent.toml"], "rlmec: absent.toml: no such file"),
+        (["sft"], {}, "name two recipes or more"),
+        (["sft", "sft"], {}, "recipes: name at least one, and each once"),
+        (["sft", "dpo"], {"seeds": [0, 1000]}, "tuning_seed 1000 is one of the seeds that are compared"),
+        (["sft", "dpo"], {"seeds": [0, 0]}, "seeds: name at least one, and each once"),
+        (["sft", "dpo"], {"seeds": [-1]}, "seeds.0: input should be greater than or equal to 0"),
+        (["sft", "dpo"], {"rates": [0, 1]}, "rates.0: input should be greater than 0"),
+        (["sft", "dpo"], {"rates": [float("nan")]}, "rates.0: input should be"),
+        (["sft", "./absent.toml"], {}, "absent.toml: no such file"),
+        (["sft", "dpo"], {"sets": ["seed=5"]}, "--set seed and measure_on are the comparison's own affair"),
+        (["sft", "dpo"], {"sets": ["measure_on=development"]}, "are the comparison's own affair"),
+        (["sft", "MORE"], {}, "recipe more has another train_policy.updates than recipe sft"),
+        (["sft", "OTHER"], {}, "recipe other has another sample than recipe sft"),
     ],
 )
-def test_what_does_not_fit_is_named_before_anything_runs(place, words, line):
-    code, _, errors = compare(place, *words)
-    assert code == 2
-    assert line in errors
-    assert "…" not in errors
+def test_what_cannot_be_compared_is_named_before_anything_runs(recipes, given, line, tmp_path):
+    from flows.compare import must_fit
+
+    loss = "[train_policy]\nimitate = ['right']\nobjectives = {weighted_nll = {}}\n"
+    (tmp_path / "more.toml").write_text(loss + "updates = 99\n")
+    (tmp_path / "other.toml").write_text(loss + "[sample]\nsamples_per_problem = 7\n")
+    named = [str(tmp_path / f"{name.lower()}.toml") if name.isupper() else name for name in recipes]
+    with pytest.raises(UserError, match=re.escape(line)):
+        must_fit(comparison(*named, **given))
+
+
+def test_recipes_that_train_for_epochs_would_not_train_alike():
+    from flows.compare import must_fit
+
+    with pytest.raises(UserError, match="sets no train_policy.updates"):
+        must_fit(comparison("sft", "dpo", preset="paper-math", sets=["policy.checkpoint=./mine"]))
+
+
+def test_of_equally_good_learning_rates_the_smaller_is_taken(monkeypatch):
+    from flows.compare import Comparison
+
+    solved = {2.5e-4: 3, 5e-4: 7, 1e-3: 7}  # of 10, at 0.5, 1 and 2 times the preset's rate
+
+    def outcome(self, config, name, purpose):
+        assert (config.seed, config.measure_on, purpose) == (1000, "development", "tuning")
+        right = solved[config.train_policy.optimisation.learning_rate]
+        return {"accuracy": {"mine": {"after": {"right": right, "total": 10}}}}
+
+    monkeypatch.setattr(Comparison, "outcome", outcome)
+    assert Comparison(comparison("sft", "rft"), None, "").tuned("sft") == 1.0
+
+
+def test_a_recipe_that_finds_nothing_to_learn_from_is_left_out_with_the_reason(monkeypatch, capsys):
+    from flows.compare import Comparison
+
+    def outcome(self, config, name, purpose):
+        raise UserError("no rewrite was accepted")
+
+    monkeypatch.setattr(Comparison, "outcome", outcome)
+    work = Comparison(comparison("sft", "dpo"), None, "")
+    work.add("dpo")
+    assert work.skipped == {"dpo": "no rewrite was accepted"}
+    assert (work.found, work.costs) == ({}, {})
+    assert "dpo is left out: no rewrite was accepted" in capsys.readouterr().err

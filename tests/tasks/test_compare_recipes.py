@@ -3,11 +3,12 @@
 import polars as pl
 import pytest
 
-from tasks.compare_recipes import accuracies, differences, gathered, markdown
+from tasks.compare_recipes import accuracies, crossed_bootstrap, differences, gathered, holm, markdown
 from tasks.errors import UserError
 from tasks.forest import forest
-from tasks.intervals import crossed_bootstrap, holm
 from tasks.records import table, write_table
+
+COST = {"learning_rate": 1e-3, "seconds": 12.4, "tokens": 1_250_000}
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ def found(write):
 
 
 def test_a_mean_is_over_seeds_and_problems(found):
-    rlmec, sft = accuracies(found).to_dicts()
+    rlmec, sft = accuracies(found, {"rlmec": COST, "sft": COST}).to_dicts()
     assert (rlmec["recipe"], rlmec["mean"]) == ("rlmec", pytest.approx((6 + 8) / 20))
     assert (sft["recipe"], sft["mean"]) == ("sft", pytest.approx((2 + 4) / 20))
     assert sft["seeds"] == [{"seed": 0, "right": 2, "total": 10}, {"seed": 1, "right": 4, "total": 10}]
@@ -48,9 +49,9 @@ def test_a_mean_is_over_seeds_and_problems(found):
 def test_a_difference_is_paired_by_seed_and_problem(found):
     (row,) = differences(found, "sft").to_dicts()
     assert (row["recipe"], row["difference"]) == ("rlmec", pytest.approx(0.4))  # 14/20 − 6/20
-    # seed 0: rlmec alone solves 2, 3, 4, 5 and 6, sft alone 0; seed 1: rlmec alone 4, 5, 6 and 7. So 9 against 1:
-    # p = 2 · (1 + 10) / 2¹⁰
-    assert row["p_mcnemar"] == pytest.approx(2 * 11 / 1024)
+    # seed 0: rlmec alone solves 2, 3, 4, 5 and 6, sft alone 0; seed 1: rlmec alone 4, 5, 6 and 7. A problem counts
+    # once: rlmec wins 2 to 7, sft wins 0. So 6 against 1: p = 2 · (1 + 7) / 2⁷
+    assert row["p_mcnemar"] == pytest.approx(2 * 8 / 128)
     assert row["low"] < 0.4 < row["high"]
 
 
@@ -84,9 +85,8 @@ def test_one_seed_resamples_problems_alone():
 
 
 def test_the_table_in_markdown_has_a_row_a_recipe(found):
-    cost = {"learning_rate": 1e-3, "seconds": 12.4, "tokens": 1_250_000}
-    text = markdown(accuracies(found), differences(found, "sft"), {"sft": cost, "rlmec": cost})
-    head, line, sft, rlmec = text.splitlines()
+    text = markdown(accuracies(found, {"rlmec": COST, "sft": COST}), differences(found, "sft"))
+    head, line, rlmec, sft = text.splitlines()
     assert head == "| recipe | test | test − sft | learning rate | seconds | million tokens |"
     assert set(line) == set("| -")
     assert sft.startswith("| `sft` | 30.0 [")
