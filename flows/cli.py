@@ -11,6 +11,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from flows.home import home, quieten
 from tasks.errors import UserError
@@ -98,6 +99,33 @@ def compare(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def improve(arguments: argparse.Namespace) -> int:
+    """Rounds of the recurring flow; print the last one's tables, or with --json every round's summary, a line each."""
+    from flows.config import load_config
+    from flows.improve import LEVEL, run_rounds
+    from flows.report import show
+    from flows.store import open_store
+
+    config = load_config(arguments.preset, arguments.recipe, arguments.seed, arguments.set)
+    outcomes = run_rounds(config, arguments.rounds, LEVEL if arguments.level is None else arguments.level)
+    for outcome in outcomes if arguments.json else ():
+        print(json.dumps(outcome.summary))
+    show(outcomes[-1], open_store())
+    return 0
+
+
+def rollback(arguments: argparse.Namespace) -> int:
+    """Make the champion before this one champion again."""
+    from flows.config import DEFAULT_PRESET
+    from flows.registry import registered_name, rollback
+    from flows.store import open_store
+
+    name = registered_name(Path(arguments.preset or DEFAULT_PRESET).stem)
+    was, now = rollback(open_store(), name)
+    say(f"{name}: version {now} is champion again, in the place of {was}")
+    return 0
+
+
 def list_things(arguments: argparse.Namespace) -> int:
     """Print what there is of a kind, a line each."""
     from flows.listing import lines
@@ -174,6 +202,35 @@ def numbers(kind: Callable[[str], int | float]) -> Callable[[str], list[int | fl
     return read
 
 
+def add_improve(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("preset", nargs="?", metavar="PRESET", help="a preset's name or TOML file (default: tiny)")
+    add("--recipe", metavar="NAME", help="a recipe's name or TOML file (default: rlmec)")
+    add("--seed", type=int, metavar="N", help="every round draws its own seed from this one (default: 0)")
+    add("--rounds", type=positive, default=1, metavar="N", help="rounds one after the other (default: 1)")
+    add("--level", type=share, metavar="P", help="of the paired test that a new champion must pass (default: 0.05)")
+    add("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="set an option; repeatable")
+    add("--json", action="store_true", help="print each round's summary on standard output")
+
+
+def positive(text: str) -> int:
+    """A whole number above 0."""
+    if (number := int(text)) < 1:
+        raise ValueError
+    return number
+
+
+def share(text: str) -> float:
+    """A number between 0 and 1."""
+    if not 0 < (number := float(text)) < 1:
+        raise ValueError
+    return number
+
+
+def add_rollback(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("preset", nargs="?", metavar="PRESET", help="a preset's name or TOML file (default: tiny)")
+
+
 def add_list(parser: argparse.ArgumentParser) -> None:
     from flows.listing import KINDS
 
@@ -192,6 +249,8 @@ COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None], Comman
     "run": ("run the method, or the stages of it that are not in the store", add_run, run),
     "evaluate": ("a checkpoint's accuracy on benchmarks, alone or against another's", add_evaluate, evaluate),
     "compare": ("several recipes on the same samples, one table", add_compare, compare),
+    "improve": ("the recurring flow: train from the champion, promote what is better", add_improve, improve),
+    "rollback": ("make the champion before this one champion again", add_rollback, rollback),
     "list": (
         "what there is: presets, recipes, stages, datasets, teachers, credits, objectives, runs",
         add_list,

@@ -87,7 +87,7 @@ class Trace:
         return Output(None, "", "", name=name)
 
 
-def trace(method: Callable[[Any, Any], None], config: Any) -> dict[str, Call]:
+def trace(method: Callable[[Any, Any], Any], config: Any) -> dict[str, Call]:
     """The stages that `method` calls, in order, by label."""
     tracer = Trace(config.seed)
     method(tracer, config)

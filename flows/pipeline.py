@@ -30,7 +30,7 @@ from flows.store import Store, open_store
 from tasks.errors import UserError
 from tasks.work import Work
 
-Method = Callable[[Any, Any], None]
+Method = Callable[[Any, Any], Any]
 
 
 @dataclass(frozen=True)

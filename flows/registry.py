@@ -1,5 +1,7 @@
-"""The trained policy in MLflow's model registry: `rlmec-<preset>`, alias `candidate`, with its scores."""
+"""The trained policies in MLflow's model registry: `rlmec-<preset>`, each version with its scores. Alias `candidate` is
+the latest, `champion` the one that the recurring flow starts from."""
 
+import json
 import re
 from typing import Any
 
@@ -35,6 +37,47 @@ def register_policy(store: Store, trained: StageRun, summary: dict[str, Any]) ->
         store.client.set_model_version_tag(name, version, tag, text)
     store.client.set_registered_model_alias(name, "candidate", version)
     return version
+
+
+CHAMPIONS = "rlmec.champions"  # a tag of the registered model: the versions that were champion, the last of them now
+
+
+def champion(store: Store, name: str) -> str | None:
+    """The version of a registered model that is champion, where there is one."""
+    try:
+        return str(store.client.get_model_version_by_alias(name, "champion").version)
+    except MlflowException:
+        return None
+
+
+def promote(store: Store, name: str, version: str) -> None:
+    """Make a version the champion, and remember those before it."""
+    set_champions(store, name, [*champions(store, name), version])
+
+
+def rollback(store: Store, name: str) -> tuple[str, str]:
+    """Make the champion before this one champion again; both versions. UserError where there was none before."""
+    use_as_default(store)
+    try:
+        *before, now = champions(store, name)
+    except (MlflowException, ValueError) as error:
+        raise UserError(f"{name} has no champion: `rlmec improve` makes the first") from error
+    if not before:
+        raise UserError(f"{name}: version {now} was the first champion, and there is none before it to go back to")
+    set_champions(store, name, before)
+    return now, before[-1]
+
+
+def champions(store: Store, name: str) -> list[str]:
+    """The versions that were champion, in order."""
+    found: list[str] = json.loads(store.client.get_registered_model(name).tags.get(CHAMPIONS, "[]"))
+    return found
+
+
+def set_champions(store: Store, name: str, versions: list[str]) -> None:
+    """Remember the champions, and point the alias at the last."""
+    store.client.set_registered_model_tag(name, CHAMPIONS, json.dumps(versions))
+    store.client.set_registered_model_alias(name, "champion", versions[-1])
 
 
 def registered_model(store: Store, address: str) -> Output:

@@ -9,16 +9,16 @@ from flows.control import Control
 from flows.pipeline import Outcome, reused_or, run_method
 
 
-def method(run: Any, config: RunConfig) -> None:
+def method(run: Any, config: RunConfig) -> tuple[Any, Any]:
     """Every stage in order: `run(stage, options, input=output, …)` gives that stage's outputs by name. A stage whose
-    outputs the recipe has no use for is left out."""
+    outputs the recipe has no use for is left out. Returns the predictions of the policy before and after."""
     data = run("prepare", config.prepare, seeded=False)
     train, development, asked = data["train"], data["development"], data[config.measure_on]
     if config.policy.checkpoint:
         policy = run.external(config.policy.checkpoint)
     else:
         policy = run("warm_up", config.warm_up, train=train, development=development)["model"]
-    run("evaluate", config.evaluate, label="evaluate-before", policy=policy, problems=asked)
+    before = run("evaluate", config.evaluate, label="evaluate-before", policy=policy, problems=asked)
 
     uses, made = config.uses, dict[str, Any]()
     if "samples" in uses:
@@ -40,7 +40,8 @@ def method(run: Any, config: RunConfig) -> None:
         made["pairs"] = run("pair", config.pair, policy=policy, **both)["pairs"]
 
     trained = run("train_policy", config.train_policy, policy=policy, problems=train, **made)["model"]
-    run("evaluate", config.evaluate_after, label="evaluate-after", policy=trained, problems=asked)
+    after = run("evaluate", config.evaluate_after, label="evaluate-after", policy=trained, problems=asked)
+    return before["predictions"], after["predictions"]
 
 
 @flow(name="rlmec")
