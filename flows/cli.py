@@ -114,6 +114,17 @@ def improve(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def serve(arguments: argparse.Namespace) -> int:
+    """Run the recurring flow on a schedule until Ctrl-C."""
+    from flows.config import load_config
+    from flows.improve import LEVEL
+    from flows.serve import serve
+
+    config = load_config(arguments.preset, arguments.recipe, arguments.seed, arguments.set)
+    level = LEVEL if arguments.level is None else arguments.level
+    return serve(config, arguments.cron, level, arguments.port)
+
+
 def rollback(arguments: argparse.Namespace) -> int:
     """Make the champion before this one champion again."""
     from flows.config import DEFAULT_PRESET
@@ -204,13 +215,26 @@ def numbers(kind: Callable[[str], int | float]) -> Callable[[str], list[int | fl
 
 def add_improve(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
+    add_rounds(parser)
+    add("--rounds", type=positive, default=1, metavar="N", help="rounds one after the other (default: 1)")
+    add("--json", action="store_true", help="print each round's summary on standard output")
+
+
+def add_serve(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add_rounds(parser)
+    add("--cron", required=True, metavar="SCHEDULE", help="minute, hour, day, month, weekday, such as '0 3 * * 1'")
+    add("--port", type=int, default=4200, help="of the Prefect server on 127.0.0.1 (default: 4200)")
+
+
+def add_rounds(parser: argparse.ArgumentParser) -> None:
+    """What a round of the recurring flow depends on."""
+    add = parser.add_argument
     add("preset", nargs="?", metavar="PRESET", help="a preset's name or TOML file (default: tiny)")
     add("--recipe", metavar="NAME", help="a recipe's name or TOML file (default: rlmec)")
     add("--seed", type=int, metavar="N", help="every round draws its own seed from this one (default: 0)")
-    add("--rounds", type=positive, default=1, metavar="N", help="rounds one after the other (default: 1)")
     add("--level", type=share, metavar="P", help="of the paired test that a new champion must pass (default: 0.05)")
     add("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="set an option; repeatable")
-    add("--json", action="store_true", help="print each round's summary on standard output")
 
 
 def positive(text: str) -> int:
@@ -250,6 +274,7 @@ COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None], Comman
     "evaluate": ("a checkpoint's accuracy on benchmarks, alone or against another's", add_evaluate, evaluate),
     "compare": ("several recipes on the same samples, one table", add_compare, compare),
     "improve": ("the recurring flow: train from the champion, promote what is better", add_improve, improve),
+    "serve": ("the recurring flow on a schedule, until Ctrl-C", add_serve, serve),
     "rollback": ("make the champion before this one champion again", add_rollback, rollback),
     "list": (
         "what there is: presets, recipes, stages, datasets, teachers, credits, objectives, runs",

@@ -69,15 +69,15 @@ def documented(package: str, kind: str) -> Iterator[tuple[str, str]]:
 
 
 def runs() -> Iterator[tuple[str, str]]:
-    """The pipelines and comparisons in the store, newest first: a pipeline with its stages in the order in which they
-    were started, a comparison with its pipelines."""
+    """The pipelines, comparisons and rounds in the store, newest first: a pipeline with its stages in the order in
+    which they were started, the others with their pipelines."""
     from flows.store import open_store
 
     store = open_store()
     stages = sorted(store.search("tags.`rlmec.kind` = 'stage'"), key=lambda run: run.info.start_time)
     pipelines = list(store.search("tags.`rlmec.kind` = 'pipeline'"))
-    comparisons = list(store.search("tags.`rlmec.kind` = 'comparison'"))
-    for run in sorted((*pipelines, *comparisons), key=lambda run: run.info.start_time, reverse=True):
+    wholes = (*store.search("tags.`rlmec.kind` = 'comparison'"), *store.search("tags.`rlmec.kind` = 'round'"))
+    for run in sorted((*pipelines, *wholes), key=lambda run: run.info.start_time, reverse=True):
         own, tags = run.info.run_id, run.data.tags
         if "mlflow.parentRunId" in tags:
             continue

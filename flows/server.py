@@ -79,12 +79,19 @@ def wait_until_up(server: "subprocess.Popen[bytes]", port: int) -> None:
     while time.monotonic() < deadline:
         if server.poll() is not None:
             raise RuntimeError(f"Prefect's server ended with code {server.returncode}: see its server.log")
-        try:
-            with urllib.request.urlopen(f"http://{HOST}:{port}/api/health", timeout=5):
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.1)
+        if answers(f"http://{HOST}:{port}/api"):
+            return
+        time.sleep(0.1)
     raise RuntimeError(f"Prefect's server did not start within {START_SECONDS:.0f} s: see its server.log")
+
+
+def answers(url: str) -> bool:
+    """Whether a Prefect server's API answers at an address."""
+    try:
+        with urllib.request.urlopen(f"{url}/health", timeout=5):
+            return True
+    except (urllib.error.URLError, OSError):
+        return False
 
 
 def stop(server: "subprocess.Popen[bytes]") -> None:
