@@ -21,6 +21,7 @@ from pydantic import BaseModel, Field, model_validator
 
 from flows.config import DEFAULT_PRESET, RunConfig, load_config
 from flows.control import Control
+from flows.execution import Direct, Prefect
 from flows.metrics import MetricLog
 from flows.pipeline import Outcome, Part, run_method
 from flows.report import notes
@@ -73,8 +74,8 @@ class ComparisonConfig(BaseModel, extra="forbid", frozen=True):
 class Comparison:
     """A comparison at work: its parent run in MLflow, below which each recipe and seed has a run of its own."""
 
-    def __init__(self, config: ComparisonConfig, store: Store, parent: str) -> None:
-        self.config, self.store, self.parent = config, store, parent
+    def __init__(self, config: ComparisonConfig, store: Store, parent: str, engine: Direct) -> None:
+        self.config, self.store, self.parent, self.engine = config, store, parent, engine
         self.found: dict[tuple[str, int], Path] = {}  # the predictions of each recipe and seed
         self.costs: dict[str, dict[str, float]] = {}  # learning_rate, seconds and tokens of each recipe
         self.skipped: dict[str, str] = {}  # the reasons
@@ -103,7 +104,7 @@ class Comparison:
         """The summary of one run of the method, below this comparison's."""
         say(f"— {name}")
         part = Part(self.parent, name, {"rlmec.purpose": purpose})
-        return run_method(method, config, Control(command=command(config)), part=part).summary
+        return run_method(method, config, Control(command=command(config)), engine=self.engine, part=part).summary
 
     def tuned(self, recipe: str) -> float:
         """The multiple of the learning rate with which a recipe solves most development problems; the smaller one of
@@ -143,9 +144,10 @@ def compare(config: ComparisonConfig) -> Outcome:
     must_fit(config)
     started = time.monotonic()
     name = f"compare-{Path(config.preset).stem}-{datetime.now():%m%d-%H%M%S}"
-    with store.running(name, {"rlmec.kind": "comparison"}) as parent:
+    execution = config.run(config.recipes[0], config.seeds[0], 1.0).execution
+    with store.running(name, {"rlmec.kind": "comparison"}) as parent, Prefect(execution) as engine:
         store.params(parent, config.model_dump(mode="json"))
-        work = Comparison(config, store, parent)
+        work = Comparison(config, store, parent, engine)
         for recipe in config.recipes:
             work.add(recipe)
         order = list(work.costs)

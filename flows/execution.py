@@ -74,7 +74,7 @@ class Prefect(Direct):
 
     def shards(self, make: Make, spans: Sequence[Span]) -> Iterator[Span]:
         one = shard_task.with_options(task_run_name="rows {span.first} to {span.end}", retries=self.options.retries)
-        if self.options.runner == "here":
+        if self.options.runner == "here" or len(spans) == 1:
             yield from (one(make, span) for span in spans)
             return
         if self.runner is None:  # only now, for a pipeline that is all in the store has no shards
@@ -118,12 +118,20 @@ def task_runner(options: ExecutionOptions) -> AbstractContextManager[TaskRunner[
     if options.runner == "threads":
         return ThreadPoolTaskRunner(max_workers=options.workers)
     if options.runner == "processes":
-        return ProcessPoolTaskRunner(max_workers=options.workers, initializer=end_with_parent)
+        return ProcessPoolTaskRunner(max_workers=options.workers, initializer=begin_worker, initargs=(options.workers,))
     try:
         from prefect_ray import RayTaskRunner
     except ImportError as error:
         raise UserError("execution.runner=ray needs the extra `ray`: pip install 'rlmec[ray]'") from error
     return RayTaskRunner(address=options.ray_address, init_kwargs={"num_cpus": options.workers, "log_to_driver": False})
+
+
+def begin_worker(workers: int) -> None:
+    """Give this worker process its share of the cores, and let it end with the one that started it."""
+    import torch
+
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
+    end_with_parent()
 
 
 def end_with_parent() -> None:

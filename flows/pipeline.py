@@ -9,7 +9,7 @@ that must be computed, so that a pipeline that is all in the store never starts 
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -234,14 +234,16 @@ def run_method(
     engine: Direct | None = None,
     part: Part | None = None,
 ) -> Outcome:
-    """Go through a method's stages, computing those that the store lacks, each as a Prefect task by default."""
+    """Go through a method's stages, computing those that the store lacks, each as a Prefect task by default. An engine
+    that is given stays open."""
     started = time.monotonic()
     store = open_store()
     store.sweep()
-    engine = engine or Prefect(config.execution)
-    run = Pipeline(config, store, trace(method, config), control, engine, package)
-    with parent_run(run, started, part), engine:
-        method(run, config)
+    with ExitStack() as own:
+        engine = engine or own.enter_context(Prefect(config.execution))
+        run = Pipeline(config, store, trace(method, config), control, engine, package)
+        with parent_run(run, started, part):
+            method(run, config)
     assert run.outcome is not None
     return run.outcome
 

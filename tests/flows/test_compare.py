@@ -162,6 +162,7 @@ def test_recipes_that_train_for_epochs_would_not_train_alike():
 
 def test_of_equally_good_learning_rates_the_smaller_is_taken(monkeypatch):
     from flows.compare import Comparison
+    from flows.execution import Direct
 
     solved = {2.5e-4: 3, 5e-4: 7, 1e-3: 7}  # of 10, at 0.5, 1 and 2 times the preset's rate
 
@@ -171,17 +172,18 @@ def test_of_equally_good_learning_rates_the_smaller_is_taken(monkeypatch):
         return {"accuracy": {"mine": {"after": {"right": right, "total": 10}}}}
 
     monkeypatch.setattr(Comparison, "outcome", outcome)
-    assert Comparison(comparison("sft", "rft"), None, "").tuned("sft") == 1.0
+    assert Comparison(comparison("sft", "rft"), None, "", Direct()).tuned("sft") == 1.0
 
 
 def test_a_recipe_that_finds_nothing_to_learn_from_is_left_out_with_the_reason(monkeypatch, capsys):
     from flows.compare import Comparison
+    from flows.execution import Direct
 
     def outcome(self, config, name, purpose):
         raise UserError("no rewrite was accepted")
 
     monkeypatch.setattr(Comparison, "outcome", outcome)
-    work = Comparison(comparison("sft", "dpo"), None, "")
+    work = Comparison(comparison("sft", "dpo"), None, "", Direct())
     work.add("dpo")
     assert work.skipped == {"dpo": "no rewrite was accepted"}
     assert (work.found, work.costs) == ({}, {})
