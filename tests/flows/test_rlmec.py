@@ -14,5 +14,5 @@ def test_the_form_knows_every_stages_options_and_what_they_mean():
 
     definitions = rlmec.parameters.definitions
     assert "runner" in definitions["ExecutionOptions"]["properties"]
-    clip = definitions["TrainPolicyOptions"]["properties"]["clip"]
-    assert (clip["default"], clip["description"]) == (0.3, "ε, how far the ratio may stray from 1")
+    weight = definitions["TrainPolicyOptions"]["properties"]["edited_weight"]
+    assert (weight["default"], weight["description"]) == (1.0, "imitation weight of a rewrite's edited tokens")
