@@ -7,6 +7,9 @@ here, one after the other; with `execution.runner` shards are spread over thread
     rlmec run tiny --set execution.runner=processes --set execution.workers=4
 """
 
+import multiprocessing
+import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from typing import Any, Generic, Literal, TypeVar
@@ -17,7 +20,6 @@ from prefect.futures import as_completed
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTaskRunner
 from pydantic import BaseModel, Field
 
-from flows.worker import begin
 from tasks.errors import UserError
 from tasks.work import Span, in_turn
 
@@ -116,9 +118,20 @@ def task_runner(options: ExecutionOptions) -> AbstractContextManager[TaskRunner[
     if options.runner == "threads":
         return ThreadPoolTaskRunner(max_workers=options.workers)
     if options.runner == "processes":
-        return ProcessPoolTaskRunner(max_workers=options.workers, initializer=begin, initargs=(options.workers,))
+        return ProcessPoolTaskRunner(max_workers=options.workers, initializer=end_with_parent)
     try:
         from prefect_ray import RayTaskRunner
     except ImportError as error:
         raise UserError("execution.runner=ray needs the extra `ray`: pip install 'rlmec[ray]'") from error
     return RayTaskRunner(address=options.ray_address, init_kwargs={"num_cpus": options.workers, "log_to_driver": False})
+
+
+def end_with_parent() -> None:
+    """End this worker process when the one that started it is gone: it would wait for work for ever."""
+
+    def wait() -> None:
+        if parent := multiprocessing.parent_process():
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
