@@ -16,9 +16,9 @@ from typing import Any
 
 import polars as pl
 
+from tasks.compare_predictions import scores
 from tasks.errors import UserError
 from tasks.intervals import RESAMPLES, RESAMPLES_AT_ONCE, mcnemar
-from tasks.records import read_table
 
 ACCURACIES: dict[str, Any] = {
     "recipe": pl.String,
@@ -50,9 +50,7 @@ def gathered(predictions: Mapping[tuple[str, int], Path]) -> pl.DataFrame:
     right completions. UserError where two of them are not about the same problems."""
     parts = []
     for (recipe, seed), path in predictions.items():
-        frame = read_table("predictions", path, ["benchmark", "problem_id", "is_right"])
-        scores = frame.group_by("benchmark", "problem_id").agg(score=pl.col("is_right").mean())
-        parts.append(scores.select(pl.lit(recipe).alias("recipe"), pl.lit(seed).alias("seed"), pl.all()))
+        parts.append(scores(path).select(pl.lit(recipe).alias("recipe"), pl.lit(seed).alias("seed"), pl.all()))
     found = pl.concat(parts).sort("recipe", "seed", "benchmark", "problem_id")
     asked = found.group_by("recipe", "seed").agg(pl.struct("benchmark", "problem_id").hash().sum().alias("asked"))
     if asked["asked"].n_unique() > 1:

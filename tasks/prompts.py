@@ -124,9 +124,9 @@ def without_eos(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> list[
 
 
 @cache
-def token_texts(tokenizer: PreTrainedTokenizerBase) -> tuple[str, ...]:
-    """The text of every token alone, by id; special tokens have none."""
-    return tuple(decode(tokenizer, [token]) for token in range(len(tokenizer)))
+def token_text(tokenizer: PreTrainedTokenizerBase, token: int) -> str:
+    """The text of a token alone; a special token has none."""
+    return decode(tokenizer, [token])
 
 
 def line_spans(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> list[tuple[int, int]]:
@@ -136,7 +136,7 @@ def line_spans(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> list[t
     follow each other without gaps.
     """
     ids = without_eos(tokenizer, ids)
-    texts = [token_texts(tokenizer)[token] for token in ids]
+    texts = [token_text(tokenizer, token) for token in ids]
     spans: list[tuple[int, int]] = []
     first = 0
     for position, text in enumerate(texts):

@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any
 
 import polars as pl
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, ValidationInfo, field_validator
 
 from models import policy
 from models.batch import Example
@@ -23,7 +23,9 @@ from tasks.work import ALONE, Span, Work
 
 class ScoreOptions(BaseModel, extra="forbid", frozen=True):
     credit: str = Field("grm", description="the credit source, a file of tasks/credit")
-    settings: dict[str, Any] = Field(default_factory=dict, description="the credit source's own options")
+    settings: dict[str, Any] = Field(
+        default_factory=dict, description="the credit source's own options", validate_default=True
+    )
     batch_size: int = Field(16, gt=0, description="samples scored at once")
     shard_size: int = Field(1024, gt=0, description="samples in a shard")
     device: str = "auto"
@@ -32,12 +34,14 @@ class ScoreOptions(BaseModel, extra="forbid", frozen=True):
         """The modules that these options name by key."""
         return [f"tasks.credit.{self.credit}"]
 
-    @model_validator(mode="after")
-    def settings_fit(self) -> "ScoreOptions":
+    @field_validator("settings")
+    @classmethod
+    def with_defaults(cls, given: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
         """The settings with their defaults, so that equal ones have equal keys."""
-        full = parts.settings(source(self.credit).Options, self.settings, "settings").model_dump()
-        object.__setattr__(self, "settings", full)
-        return self
+        if "credit" not in info.data:  # itself refused, which is reported
+            return given
+        full: dict[str, Any] = parts.settings(source(info.data["credit"]).Options, given, "settings").model_dump()
+        return full
 
     @property
     def needs(self) -> tuple[str, ...]:
