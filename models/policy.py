@@ -22,6 +22,8 @@ from torch import Tensor
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+FEW = 32  # tokens that nearly always hold the nucleus
+
 
 @dataclass(frozen=True)
 class Completion:
@@ -164,12 +166,21 @@ def choose(logits: Tensor, decoding: Decoding, draws: Tensor | None) -> Tensor:
     if draws is None:
         return logits.argmax(-1)
     probabilities = (logits.double() / decoding.temperature).softmax(-1)
-    ordered, tokens = probabilities.sort(dim=-1, descending=True, stable=True)
+    ordered, tokens = most_likely(probabilities, decoding.top_p)
     before = ordered.cumsum(-1) - ordered
     nucleus = torch.where(before < decoding.top_p, ordered, 0.0).cumsum(-1)
     # Inverse transform over the nucleus: the first token at which the cumulative mass passes the draw.
-    picks = (nucleus <= draws[:, None] * nucleus[:, -1:]).sum(-1).clamp(max=logits.shape[-1] - 1)
+    picks = (nucleus <= draws[:, None] * nucleus[:, -1:]).sum(-1).clamp(max=tokens.shape[-1] - 1)
     return tokens.gather(1, picks[:, None])[:, 0]
+
+
+def most_likely(probabilities: Tensor, mass: float) -> tuple[Tensor, Tensor]:
+    """Probabilities and tokens of each row, (B, n) each, from the most likely down to where they hold `mass` or
+    further. To sort a whole vocabulary takes as long as a small model's forward pass, and is rarely needed."""
+    ordered, tokens = probabilities.topk(min(FEW, probabilities.shape[-1]))
+    if (ordered.sum(-1) >= mass).all():
+        return ordered, tokens
+    return probabilities.sort(dim=-1, descending=True, stable=True)
 
 
 def left_padded(prompts: Sequence[Sequence[int]], at: torch.device) -> tuple[Tensor, Tensor]:

@@ -69,6 +69,27 @@ def test_top_p_keeps_the_smallest_set_that_reaches_p_and_renormalises():
     assert choose(logits, Decoding(1, temperature=1.0, top_p=0.7), draws).tolist() == [0, 0, 1, 1]
 
 
+@pytest.mark.parametrize("sharpness", [0.1, 3.0])
+def test_a_flat_and_a_peaked_distribution_are_both_cut_where_the_sorted_whole_is(sharpness):
+    """Of 500 tokens a flat nucleus holds hundreds, a peaked one a few: more and fewer than are looked at first."""
+    logits = sharpness * torch.randn(64, 500, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    draws = uniform(seed=2, count=64)
+    tokens = choose(logits, Decoding(1, temperature=1.0, top_p=0.9), draws)
+    for row, draw in enumerate(draws.tolist()):
+        ranked = sorted(enumerate(logits[row].softmax(-1).tolist()), key=lambda pair: -pair[1])
+        nucleus, mass = [], 0.0
+        for token, probability in ranked:
+            if mass < 0.9:
+                nucleus.append((token, probability))
+                mass += probability
+        passed = 0.0
+        for token, probability in nucleus:
+            passed += probability
+            if passed > draw * mass:
+                break
+        assert tokens[row] == token
+
+
 def test_sampling_without_seeds_is_refused(model, tokenizer):
     with pytest.raises(ValueError, match="one seed a row"):
         completions(model, tokenizer, PROMPTS, Decoding(2, temperature=1.0))
