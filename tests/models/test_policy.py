@@ -76,18 +76,12 @@ def test_a_flat_and_a_peaked_distribution_are_both_cut_where_the_sorted_whole_is
     draws = uniform(seed=2, count=64)
     tokens = choose(logits, Decoding(1, temperature=1.0, top_p=0.9), draws)
     for row, draw in enumerate(draws.tolist()):
-        ranked = sorted(enumerate(logits[row].softmax(-1).tolist()), key=lambda pair: -pair[1])
         nucleus, mass = [], 0.0
-        for token, probability in ranked:
+        for probability, token in sorted(zip(logits[row].softmax(-1).tolist(), range(500), strict=True), reverse=True):
             if mass < 0.9:
-                nucleus.append((token, probability))
+                nucleus.append((mass, token))
                 mass += probability
-        passed = 0.0
-        for token, probability in nucleus:
-            passed += probability
-            if passed > draw * mass:
-                break
-        assert tokens[row] == token
+        assert tokens[row] == [token for before, token in nucleus if before <= draw * mass][-1]
 
 
 def test_sampling_without_seeds_is_refused(model, tokenizer):
