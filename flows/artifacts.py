@@ -129,9 +129,13 @@ def read_manifest(client: "MlflowClient", run: "Run", cache: Path) -> Manifest:
         if root is None:
             cache.mkdir(parents=True, exist_ok=True)
             root = Path(client.download_artifacts(run.info.run_id, MANIFEST, str(cache))).parent
-        return json.loads((root / MANIFEST).read_text())
+        manifest: Manifest = json.loads((root / MANIFEST).read_text())
     except (OSError, ValueError, MlflowException) as error:
         raise DamagedError(f"{MANIFEST} cannot be read ({type(error).__name__})") from error
+    for path in (path for name, files in manifest.items() for path in (name, *files)):
+        if Path(path).is_absolute() or ".." in Path(path).parts:
+            raise DamagedError(f"{MANIFEST} names {path!r}, which lies outside of the run's artifacts")
+    return manifest
 
 
 def checked_path(client: "MlflowClient", run: "Run", name: str, files: Mapping[str, str], model_id: str) -> Path | None:

@@ -12,9 +12,13 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flows.home import home, quieten
 from tasks.errors import UserError
+
+if TYPE_CHECKING:
+    from flows.config import RunConfig
 
 FULL_BYTES = 1 << 20  # a disk with less room than this is what made a command fail
 
@@ -101,13 +105,11 @@ def compare(arguments: argparse.Namespace) -> int:
 
 def improve(arguments: argparse.Namespace) -> int:
     """Rounds of the recurring flow; print the last one's tables, or with --json every round's summary, a line each."""
-    from flows.config import load_config
-    from flows.improve import LEVEL, run_rounds
+    from flows.improve import run_rounds
     from flows.report import show
     from flows.store import open_store
 
-    config = load_config(arguments.preset, arguments.recipe, arguments.seed, arguments.set)
-    outcomes = run_rounds(config, arguments.rounds, LEVEL if arguments.level is None else arguments.level)
+    outcomes = run_rounds(*round_of(arguments), arguments.rounds)
     for outcome in outcomes if arguments.json else ():
         print(json.dumps(outcome.summary))
     show(outcomes[-1], open_store())
@@ -116,13 +118,18 @@ def improve(arguments: argparse.Namespace) -> int:
 
 def serve(arguments: argparse.Namespace) -> int:
     """Run the recurring flow on a schedule until Ctrl-C."""
-    from flows.config import load_config
-    from flows.improve import LEVEL
     from flows.serve import serve
 
+    return serve(*round_of(arguments), arguments.cron, arguments.host, arguments.port)
+
+
+def round_of(arguments: argparse.Namespace) -> "tuple[RunConfig, float]":
+    """What a round of the recurring flow depends on: the configuration and the level of its test."""
+    from flows.config import load_config
+    from flows.improve import LEVEL
+
     config = load_config(arguments.preset, arguments.recipe, arguments.seed, arguments.set)
-    level = LEVEL if arguments.level is None else arguments.level
-    return serve(config, arguments.cron, level, arguments.port)
+    return config, LEVEL if arguments.level is None else arguments.level
 
 
 def rollback(arguments: argparse.Namespace) -> int:
@@ -134,6 +141,24 @@ def rollback(arguments: argparse.Namespace) -> int:
     name = registered_name(Path(arguments.preset or DEFAULT_PRESET).stem)
     was, now = rollback(open_store(), name)
     say(f"{name}: version {now} is champion again, in the place of {was}")
+    return 0
+
+
+def prune(arguments: argparse.Namespace) -> int:
+    """Show what the store no longer needs; with --delete, delete it."""
+    from flows.report import show_waste
+    from flows.retention import delete, waste
+    from flows.store import open_store
+
+    store = open_store()
+    unneeded = waste(store, arguments.keep)
+    show_waste(unneeded)
+    if arguments.delete:
+        delete(store, unneeded)
+        is_remote = store.uri.startswith("http")
+        say("Marked as deleted: `mlflow gc` on the server's machine frees the space" if is_remote else "Deleted")
+    elif unneeded.runs or unneeded.folders:
+        say(f"Nothing was deleted: rlmec prune --keep {arguments.keep} --delete does it")
     return 0
 
 
@@ -150,7 +175,7 @@ def ui(arguments: argparse.Namespace) -> int:
     """Serve the MLflow UI on our store until Ctrl-C."""
     from flows.ui import serve
 
-    return serve(arguments.port)
+    return serve(arguments.host, arguments.port)
 
 
 def doctor(arguments: argparse.Namespace) -> int:
@@ -224,7 +249,7 @@ def add_serve(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add_rounds(parser)
     add("--cron", required=True, metavar="SCHEDULE", help="minute, hour, day, month, weekday, such as '0 3 * * 1'")
-    add("--port", type=int, default=4200, help="of the Prefect server on 127.0.0.1 (default: 4200)")
+    add_listener(parser, 4200, "the Prefect server")
 
 
 def add_rounds(parser: argparse.ArgumentParser) -> None:
@@ -255,6 +280,12 @@ def add_rollback(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("preset", nargs="?", metavar="PRESET", help="a preset's name or TOML file (default: tiny)")
 
 
+def add_prune(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--keep", type=positive, default=20, metavar="N", help="newest finished runs that stay (default: 20)")
+    add("--delete", action="store_true", help="delete, rather than show what would be")
+
+
 def add_list(parser: argparse.ArgumentParser) -> None:
     from flows.listing import KINDS
 
@@ -262,7 +293,14 @@ def add_list(parser: argparse.ArgumentParser) -> None:
 
 
 def add_ui(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--port", type=int, default=5000, help="port on 127.0.0.1 (default: 5000)")
+    add_listener(parser, 5000, "the page")
+
+
+def add_listener(parser: argparse.ArgumentParser, port: int, what: str) -> None:
+    """Where a server listens."""
+    add = parser.add_argument
+    add("--host", default="127.0.0.1", metavar="ADDRESS", help=f"where {what} listens (default: 127.0.0.1)")
+    add("--port", type=int, default=port, metavar="N", help=f"its port (default: {port})")
 
 
 def add_doctor(parser: argparse.ArgumentParser) -> None:
@@ -276,6 +314,7 @@ COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None], Comman
     "improve": ("the recurring flow: train from the champion, promote what is better", add_improve, improve),
     "serve": ("the recurring flow on a schedule, until Ctrl-C", add_serve, serve),
     "rollback": ("make the champion before this one champion again", add_rollback, rollback),
+    "prune": ("what the store no longer needs, and with --delete, away with it", add_prune, prune),
     "list": (
         "what there is: presets, recipes, stages, datasets, teachers, credits, objectives, runs",
         add_list,

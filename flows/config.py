@@ -60,10 +60,14 @@ class PolicyOptions(BaseModel, extra="forbid", frozen=True):
 
 
 class RunConfig(BaseModel, extra="forbid", frozen=True):
-    """All that a run depends on."""
+    """All that a run depends on.
 
-    preset: str = Field(description="the name under which the policy is registered")
-    recipe: Recipe
+    A recipe without options is the one of that name, and then the rest is what differs from the preset and it: so
+    `{"preset": "tiny", "seed": 3}` is whole, as a parameter of a deployment.
+    """
+
+    preset: str = Field(DEFAULT_PRESET, description="the name under which the policy is registered")
+    recipe: Recipe = Field(Recipe(name=DEFAULT_RECIPE), description="how the policy is trained")
     seed: int = Field(0, ge=0, description="every stage but prepare draws its own seed from this one")
     measure_on: Literal["benchmarks", "development"] = Field(
         "benchmarks", description="the problems that accuracy is measured on; options are tuned on development"
@@ -81,6 +85,17 @@ class RunConfig(BaseModel, extra="forbid", frozen=True):
     pair: PairOptions = PairOptions()
     train_policy: TrainPolicyOptions = TrainPolicyOptions()
     evaluate: EvaluateOptions = EvaluateOptions()
+
+    @model_validator(mode="before")
+    @classmethod
+    def with_preset(cls, given: Any) -> Any:
+        """Put what is given over the preset and the recipe that it names."""
+        recipe = given.get("recipe", {}) if isinstance(given, dict) else None
+        if not isinstance(recipe, dict) or "options" in recipe:
+            return given
+        tables = preset_tables(given.get("preset", DEFAULT_PRESET))
+        apply_recipe(tables, read_recipe(recipe.get("name", DEFAULT_RECIPE)))
+        return merged(tables, {name: value for name, value in given.items() if name not in ("preset", "recipe")})
 
     @property
     def uses(self) -> frozenset[str]:
@@ -157,6 +172,15 @@ def apply_recipe(tables: Tables, recipe: Recipe) -> None:
             )
         tables.setdefault(stage, {}).update(options)
     tables["recipe"] = recipe.model_dump()
+
+
+def merged(tables: Tables, over: Mapping[str, Any]) -> Tables:
+    """`tables` with the values of `over`, table by table."""
+    both = dict(tables)
+    for name, value in over.items():
+        old = both.get(name)
+        both[name] = merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return both
 
 
 def undo_recipe(tables: Tables, old: Mapping[str, Any] | None) -> None:

@@ -11,18 +11,21 @@ import multiprocessing
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Any, Generic, Literal, TypeVar
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
+from prefect.concurrency.sync import concurrency
 from prefect.futures import as_completed
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTaskRunner
 from pydantic import BaseModel, Field
 
+from models import policy
 from tasks.errors import UserError
 from tasks.work import Span, in_turn
 
+GPU, LEASE_SECONDS = "gpu", 60.0  # the name of the global concurrency limit, and how long a crash holds its slot
 T = TypeVar("T")
 Make = Callable[[Span], Span]
 
@@ -52,6 +55,10 @@ class Direct:
         """Run a stage."""
         return action()
 
+    def slot(self, options: Any) -> AbstractContextManager[None]:
+        """What a stage must hold while it computes."""
+        return nullcontext()
+
     def shards(self, make: Make, spans: Sequence[Span]) -> Iterator[Span]:
         """Run the shards of a stage, and yield their spans as they are done."""
         return in_turn(make, spans)
@@ -71,6 +78,14 @@ class Prefect(Direct):
     def stage(self, label: str, action: Callable[[], T]) -> T:
         retries = self.options.retries
         return stage_task.with_options(name=label, task_run_name=label, retries=retries)(Here(action))
+
+    def slot(self, options: Any) -> AbstractContextManager[None]:
+        """On a GPU, a slot of the global concurrency limit `gpu`, where Prefect's server has one. A run that crashes
+        stops renewing its lease, and so gives the slot back."""
+        device = getattr(options, "device", None)
+        if device is None or policy.device(device).type == "cpu":
+            return nullcontext()
+        return concurrency(GPU, lease_duration=LEASE_SECONDS)
 
     def shards(self, make: Make, spans: Sequence[Span]) -> Iterator[Span]:
         one = shard_task.with_options(task_run_name="rows {span.first} to {span.end}", retries=self.options.retries)

@@ -43,7 +43,7 @@ def improve(config: RunConfig, level: float = LEVEL) -> Outcome:
     """One round. level: how improbable luck must be before the candidate becomes champion."""
     store = open_store()
     store.sweep()
-    number = rounds_done(store, config.preset) + 1
+    number = last_round(store, config.preset) + 1
     name = f"improve-{config.preset}-{number}-{datetime.now():%m%d-%H%M%S}"
     tags = {"rlmec.kind": KIND, "rlmec.preset": config.preset, "rlmec.round": str(number)}
     with store.running(name, tags) as parent:
@@ -96,13 +96,13 @@ def run_part(body: Any, config: RunConfig, parent: str, name: str, until: str | 
     return run_method(body, config, control, part=Part(parent, name, {"rlmec.purpose": KIND}))
 
 
-def rounds_done(store: Store, preset: str) -> int:
-    """How many rounds of a preset were finished."""
+def last_round(store: Store, preset: str) -> int:
+    """The number of the last round of a preset that was finished, 0 before the first."""
     where = f"tags.`rlmec.kind` = '{KIND}' and tags.`rlmec.preset` = '{preset}' and attributes.status = 'FINISHED'"
-    return sum(1 for _ in store.search(where))
+    return max((int(run.data.tags["rlmec.round"]) for run in store.search(where)), default=0)
 
 
-def run_rounds(config: RunConfig, rounds: int = 1, level: float = LEVEL) -> list[Outcome]:
+def run_rounds(config: RunConfig, level: float = LEVEL, rounds: int = 1) -> list[Outcome]:
     """Rounds one after the other, each as a Prefect flow."""
     with prefect_server():
         return [improve(config, level) for _ in range(rounds)]

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from rich import box
@@ -9,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from flows.pipeline import Outcome
+from flows.retention import Waste, parent_of
 from flows.store import Store
 from flows.summary import SIDES, stage_metrics
 
@@ -47,6 +49,27 @@ def show(outcome: Outcome, store: Store) -> None:
         console.print(f"Warning: {warning}", style="yellow", soft_wrap=True, markup=False)
     for line in (*model_lines(runs, store), *mlflow_lines(outcome, store)):
         console.print(line, soft_wrap=True, markup=False, highlight=False)
+
+
+def show_waste(unneeded: Waste) -> None:
+    """Print what the store no longer needs: the runs that a user started by name, the rest by number."""
+    console = Console(stderr=True)
+    tops = [run for run in unneeded.runs if not parent_of(run)]
+    table = plain_table("Not needed any more", "run", "began", "state")
+    for run in tops:
+        began = datetime.fromtimestamp(run.info.start_time / 1000)
+        table.add_row(run.info.run_name, f"{began:%Y-%m-%d %H:%M}", run.info.status)
+    if tops:
+        console.print(table)
+    stages = sum(run.data.tags.get("rlmec.kind") == "stage" for run in unneeded.runs)
+    console.print(
+        f"{len(unneeded.runs)} runs, {stages} of them stages; "
+        f"{len(unneeded.versions)} versions of registered policies; "
+        f"{len(unneeded.folders)} folders of unfinished stages; "
+        f"{unneeded.size / 1e6:,.1f} MB on this machine's disks",
+        soft_wrap=True,
+        highlight=False,
+    )
 
 
 def percent(figures: Mapping[str, float] | None) -> str:

@@ -4,8 +4,9 @@
 
 Schedules are the affair of a real Prefect server (Prefect's short-lived ones make no scheduled runs): the one that
 PREFECT_API_URL names, or one that answers on 127.0.0.1, or else one that is started here and ends with this command.
-The schedule outlives both, in the server's database below RLMEC_HOME. A run that falls due while another of the same
-preset is at work is cancelled.
+With `--host` that one listens beyond this machine, which it does only with PREFECT_SERVER_API_AUTH_STRING. The schedule
+outlives both, in the server's database below RLMEC_HOME. A run that falls due while another of the same preset is at
+work is cancelled.
 """
 
 import os
@@ -18,21 +19,24 @@ from typing import cast
 from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
 from prefect.deployments.runner import EntrypointType, RunnerDeployment
 from prefect.flows import serve as prefect_serve
-from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 
 from flows.config import RunConfig
 from flows.home import home
 from flows.improve import LEVEL, improve
 from flows.server import HOST, answers, stop, wait_until_up
 from flows.stage import say
+from flows.ui import names
 from tasks.errors import UserError
 
 PORT = 4200
+PASSWORD = "PREFECT_SERVER_API_AUTH_STRING"  # the name of a variable, as Prefect reads it
 
 
 @contextmanager
-def standing_server(port: int = PORT) -> Iterator[str]:
-    """The address of a Prefect server's API that makes scheduled runs, found or started."""
+def standing_server(host: str = HOST, port: int = PORT) -> Iterator[str]:
+    """The address of a Prefect server's API that makes scheduled runs, found or started (then listening on `host`).
+    UserError where it should listen beyond this machine to anyone."""
     if url := PREFECT_API_URL.value():
         if not answers(url):
             raise UserError(f"PREFECT_API_URL is {url}, but no Prefect server answers there")
@@ -44,20 +48,30 @@ def standing_server(port: int = PORT) -> Iterator[str]:
         with temporary_settings({PREFECT_API_URL: url}):
             yield url
         return
-    folder = home() / "prefect"
-    folder.mkdir(parents=True, exist_ok=True)
-    log = folder / "standing-server.log"
-    command = [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", str(port)]
-    with log.open("ab") as file:
-        server = subprocess.Popen(command, env=dict(os.environ), stdin=subprocess.DEVNULL, stdout=file, stderr=file,
-                                  start_new_session=True)  # fmt: skip
+    server = start_server(host, port)
     try:
         wait_until_up(server, port)
         say(f"Prefect: started a server, its UI is at http://{HOST}:{port}")
-        with temporary_settings({PREFECT_API_URL: url}):
+        password = os.environ.get(PASSWORD) or None
+        with temporary_settings({PREFECT_API_URL: url, PREFECT_API_AUTH_STRING: password}):
             yield url
     finally:
         stop(server)
+
+
+def start_server(host: str, port: int) -> "subprocess.Popen[bytes]":
+    """The process of a Prefect server with all its services, whose pages alone may call its API from a browser."""
+    if host != HOST and not os.environ.get(PASSWORD):
+        raise UserError(
+            f"--host {host}: set {PASSWORD}=NAME:PASSWORD first, or anyone who reaches it can run flows here"
+        )
+    folder = home() / "prefect"
+    folder.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "prefect", "server", "start", "--host", host, "--port", str(port)]
+    origins = {"PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"http://{names(host)[0]}:{port}"}
+    with (folder / "standing-server.log").open("ab") as file:
+        return subprocess.Popen(command, env=origins | os.environ, stdin=subprocess.DEVNULL, stdout=file, stderr=file,
+                                start_new_session=True)  # fmt: skip
 
 
 def deployment(config: RunConfig, cron: str, level: float = LEVEL) -> RunnerDeployment:
@@ -77,10 +91,10 @@ def deployment(config: RunConfig, cron: str, level: float = LEVEL) -> RunnerDepl
         raise UserError(f"--cron {cron!r}: this is no schedule (an example is '0 3 * * 1')") from error
 
 
-def serve(config: RunConfig, cron: str, level: float = LEVEL, port: int = PORT) -> int:
+def serve(config: RunConfig, level: float, cron: str, host: str = HOST, port: int = PORT) -> int:
     """Keep the schedule and run what falls due until Ctrl-C; the schedule itself stays on the server."""
     made = deployment(config, cron, level)
-    with standing_server(port):
+    with standing_server(host, port):
         say(f"Serving {made.full_name}, schedule {cron!r}, until Ctrl-C; results go to {home()}")
         prefect_serve(made, pause_on_shutdown=False, print_starting_message=False)
     return 0

@@ -50,7 +50,12 @@ def started(port: int, log_path: Path) -> Iterator["subprocess.Popen[bytes]"]:
     with log_path.open("ab") as log:
         server = subprocess.Popen(
             [sys.executable, "-m", "flows.server", str(port)],
-            env={**os.environ, **SHORT_LIVED, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            env={
+                **os.environ,
+                **SHORT_LIVED,
+                "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"http://{HOST}:{port}",  # no page of another site
+                "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+            },
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,

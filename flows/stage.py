@@ -12,9 +12,10 @@ import shutil
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from prefect.runtime import flow_run, task_run
 
@@ -26,6 +27,8 @@ from flows.metrics import MetricLog
 from flows.store import Store, one_line
 from tasks.errors import UserError
 from tasks.work import Work
+
+Slot = Callable[[Any], contextlib.AbstractContextManager[None]]
 
 
 @dataclass(frozen=True)
@@ -52,17 +55,18 @@ def compute(
     package: str,
     is_forced: bool,
     how: Work,
+    slot: Slot,
 ) -> StageRun:
     """Run a stage in a run of its own below `parent` and commit what it wrote. `how` says who computes its shards
-    and how far its checkpoints are apart; the folder for them is made here."""
+    and how far its checkpoints are apart; the folder for them is made here. `slot` is held while it computes."""
     run = store.start(call.label, stage_tags(call, key, code), parent)
     run_id = run.info.run_id
     log = MetricLog(store.client, run_id)
-    started = time.monotonic()
     try:
         store.params(run_id, {**call.options.model_dump(mode="json"), "seed": call.seed})
         store.inputs(run_id, call.inputs)
-        with working_folder(key, is_forced) as folder:
+        with slot(call.options), working_folder(key, is_forced) as folder:
+            started = time.monotonic()
             out = folder / "out"
             shutil.rmtree(out, ignore_errors=True)
             out.mkdir()

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import mlflow
 import psutil
@@ -36,8 +37,14 @@ STARTS_APART = 2.0  # seconds by which two readings of one process's start may d
 
 
 def store_uri(folder: Path) -> str:
-    """The store's address: a server's where MLFLOW_TRACKING_URI names one, else the database in `folder`."""
+    """The store's address: a server's where MLFLOW_TRACKING_URI names one, else the database in `folder`. UserError
+    where the address holds a password, for addresses are shown and stored."""
     named = os.environ.get("MLFLOW_TRACKING_URI", "")
+    if urlsplit(named).password:
+        raise UserError(
+            "MLFLOW_TRACKING_URI holds a password: take it out, and set MLFLOW_TRACKING_USERNAME and "
+            "MLFLOW_TRACKING_PASSWORD"
+        )
     return named if named.startswith(("http://", "https://")) else f"sqlite:///{folder / 'mlflow.db'}"
 
 

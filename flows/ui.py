@@ -1,6 +1,7 @@
 """`rlmec ui`: the MLflow server on 127.0.0.1, on this RLMEC_HOME's store, with one worker.
 
-A plain `mlflow ui` would open another store, with four workers.
+A plain `mlflow ui` would open another store, with four workers. MLflow asks nobody for a password: with `--host`
+another machine can read and change everything. A request with a foreign Host header is refused either way.
 """
 
 import os
@@ -16,14 +17,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO
 
+from flows.server import HOST
 from flows.store import open_store
 from tasks.errors import UserError
 
-HOST = "127.0.0.1"
 STOP_SECONDS = 8.0
 
 
-def serve(port: int) -> int:
+def serve(host: str, port: int) -> int:
     """Serve until Ctrl-C or SIGTERM; returns the exit code. UserError where the port is taken."""
     store = open_store()  # makes the store where there is none, and refuses one that was moved
     if store.uri.startswith("http"):
@@ -31,20 +32,25 @@ def serve(port: int) -> int:
         return 0
     if is_taken(port):
         raise UserError(f"port {port} on {HOST} is taken: choose another with --port")
-    artifacts = ["--default-artifact-root", (store.folder / "artifacts").as_uri()]
-    with tempfile.TemporaryFile() as said, mlflow_server(port, store.uri, artifacts, said) as server:
+    more = ["--default-artifact-root", (store.folder / "artifacts").as_uri()]
+    if host != HOST:
+        known = ",".join(f"{name}:{port}" for name in (*names(host), "localhost", HOST))
+        more += ["--allowed-hosts", known]
+    with tempfile.TemporaryFile() as said, mlflow_server(port, store.uri, more, said, host) as server:
         try:
-            return watch(server, port, said)
+            return watch(server, f"http://{names(host)[0]}:{port}", said)
         except KeyboardInterrupt:
             return 0
 
 
 @contextmanager
-def mlflow_server(port: int, uri: str, artifacts: list[str], said: IO[bytes]) -> Iterator["subprocess.Popen[bytes]"]:
-    """An MLflow server process with one worker on the store at `uri`, stopped at the end of the block. What it says
-    goes to the file `said`: a pipe that nobody reads would fill up and stop it."""
-    command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", uri, *artifacts]
+def mlflow_server(
+    port: int, uri: str, more: list[str], said: IO[bytes], host: str = HOST
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """An MLflow server process with one worker on the store at `uri`, with `more` of MLflow's options, stopped at the
+    end of the block. What it says goes to the file `said`: a pipe that nobody reads would fill up and stop it."""
+    command = [sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", uri, *more]
     environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     environment.pop("MLFLOW_TRACKING_URI", None)
     # A session of its own: Ctrl-C reaches this process alone, which then stops the server's whole group.
@@ -57,9 +63,8 @@ def mlflow_server(port: int, uri: str, artifacts: list[str], said: IO[bytes]) ->
             stop(server)
 
 
-def watch(server: "subprocess.Popen[bytes]", port: int, said: IO[bytes]) -> int:
+def watch(server: "subprocess.Popen[bytes]", url: str, said: IO[bytes]) -> int:
     """Say when the server answers, wait until it ends, and show the end of what it said."""
-    url = f"http://{HOST}:{port}"
     print(f"Starting MLflow on {url} …", file=sys.stderr, flush=True)
     is_announced = False
     while server.poll() is None:
@@ -79,6 +84,11 @@ def answers(url: str) -> bool:
             return bool(response.status == 200)
     except (urllib.error.URLError, OSError):
         return False
+
+
+def names(host: str) -> list[str]:
+    """The names by which others know the address that a server listens on, the best first."""
+    return [socket.gethostname()] if host in ("0.0.0.0", "::") else [host]
 
 
 def is_taken(port: int) -> bool:

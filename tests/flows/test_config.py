@@ -2,7 +2,7 @@
 
 import pytest
 
-from flows.config import load_config, names, parsed
+from flows.config import RunConfig, load_config, names, parsed
 from flows.control import trace
 from flows.listing import STAGES, lines
 from flows.rlmec import method
@@ -22,6 +22,20 @@ def test_every_preset_is_valid_with_every_recipe(preset, recipe):
     assert config.recipe.description
     assert list(config.train_policy.imitate) == config.recipe.options["train_policy"]["imitate"]
     assert config.train_policy.objectives.keys() == config.recipe.options["train_policy"]["objectives"].keys()
+
+
+def test_a_deployments_parameter_names_a_preset_and_a_recipe_and_holds_what_differs():
+    given = {"preset": "smoke", "recipe": {"name": "sft"}, "seed": 3, "warm_up": {"updates": 2}}
+    assert RunConfig.model_validate(given) == load_config("smoke", "sft", 3, ["warm_up.updates=2"])
+    assert RunConfig.model_validate({}) == load_config()
+    with pytest.raises(UserError, match="no preset 'smok': did you mean \"smoke\""):
+        RunConfig.model_validate({"preset": "smok"})
+
+
+def test_a_configuration_with_its_recipes_options_is_taken_as_it_is():
+    """As a run's config.json holds it: the preset is not read again."""
+    config = load_config("smoke", "sft", sets=["warm_up.updates=2"])
+    assert RunConfig.model_validate(config.model_dump(mode="json")) == config
 
 
 def test_recipe_rlmec_runs_every_stage_in_the_methods_order():

@@ -1,10 +1,12 @@
-"""`rlmec serve` against a real Prefect server, and what it refuses."""
+"""`rlmec serve` against a real Prefect server: what happened in some minutes of a schedule, and what is refused."""
 
 import os
 import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -17,36 +19,167 @@ SMALL = [
     "warm_up.updates=4", "warm_up.check_every=4", "warm_up.check_problems=4", "sample.problems=10",
     "train_policy.updates=2", "sample.max_new_tokens=8", "evaluate.max_new_tokens=8",
 ]  # fmt: skip
-FIRES_WITHIN = 300  # seconds: schedules are made some time ahead, and the machine may be busy
+WITHIN = 300  # seconds: schedules are made some time ahead, and the machine may be busy
+HOLDER = """
+from flows.home import quieten
+quieten()
+from flows.execution import ExecutionOptions, Prefect
+from tasks.evaluate import EvaluateOptions
+from prefect import flow
+@flow
+def hold():
+    with Prefect(ExecutionOptions()).slot(EvaluateOptions(device="cuda")):
+        print("held", flush=True)
+        input()
+hold()
+"""
 
 
-def test_a_schedule_fires_the_round_is_run_and_mlflow_has_it(tmp_path, monkeypatch):
-    monkeypatch.setenv("RLMEC_HOME", str(tmp_path / "home"))
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+@contextmanager
+def serving(place, port):
+    """`rlmec serve` with a schedule of every minute; at the end it is stopped as a user does."""
     settings = [word for setting in SMALL for word in ("--set", setting)]
     command = [sys.executable, "-m", "flows.cli", "serve", "smoke", "--recipe", "ppo-instance", "--cron", "* * * * *",
-               "--port", str(free_port()), *settings]  # fmt: skip
-    with (tmp_path / "errors").open("w") as errors:
-        process = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=errors, start_new_session=True)
+               "--port", str(port), *settings]  # fmt: skip
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with (place / "errors").open("a") as errors:
+        process = subprocess.Popen(command, cwd=place, env=environment, stderr=errors, start_new_session=True)
     try:
-        deadline = time.monotonic() + FIRES_WITHIN
-        while "rlmec-smoke: version 2 " not in (tmp_path / "errors").read_text():
-            assert process.poll() is None, (tmp_path / "errors").read_text()
-            assert time.monotonic() < deadline, (tmp_path / "errors").read_text()
-            time.sleep(1)
-        children = psutil.Process(process.pid).children(recursive=True)
+        wait_for(lambda: "Serving improve/smoke" in (place / "errors").read_text(), process, place)
+        yield process
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(60)
+
+
+def wait_for(found, process, place):
+    """What `found` returns, once that is something."""
+    deadline = time.monotonic() + WITHIN
+    while not (what := found()):
+        said = (place / "errors").read_text()
+        assert process.poll() is None, said
+        assert time.monotonic() < deadline, said
+        time.sleep(0.5)
+    return what
+
+
+def working_on(process, flow_run):
+    """The processes that `rlmec serve` started for a flow run."""
+    found = []
+    for child in psutil.Process(process.pid).children(recursive=True):
+        try:
+            if child.environ().get("PREFECT__FLOW_RUN_ID") == str(flow_run.id):
+                found.append(child)
+        except psutil.Error:
+            continue
+    return found
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory):
+    """A schedule fires; a second run is asked for meanwhile; the first is killed; the next comes; serve starts anew."""
+    place, port = tmp_path_factory.mktemp("serve"), free_port()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RLMEC_HOME", str(place / "home"))
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        yield told(place, port)
+
+
+def told(place, port):
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
+    from prefect.client.schemas.filters import FlowRunFilter
+    from prefect.client.schemas.sorting import FlowRunSort
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    from flows.store import open_store
+
+    story, url = SimpleNamespace(), f"http://127.0.0.1:{port}/api"
+    with temporary_settings({PREFECT_API_URL: url}):
+        with serving(place, port) as process, get_client(sync_client=True) as client:
+            hold_the_gpu(client, GlobalConcurrencyLimitCreate(name="gpu", limit=1), url)
+
+            def in_state(name):
+                runs = client.read_flow_runs(
+                    flow_run_filter=FlowRunFilter(state={"type": {"any_": [name]}}), sort=FlowRunSort.START_TIME_ASC
+                )
+                return [run for run in runs if run.deployment_id]
+
+            (first, *_) = wait_for(lambda: in_state("RUNNING"), process, place)
+            deployment = client.read_deployment_by_name("improve/smoke")
+            second = client.create_flow_run_from_deployment(deployment.id)
+            wait_for(lambda: second.id in {run.id for run in in_state("CANCELLED")}, process, place)
+            story.second = client.read_flow_run(second.id).state
+            wait_for(lambda: list(open_store().search("tags.`rlmec.kind` = 'round'")), process, place)
+            for child in working_on(process, first):
+                child.kill()
+            wait_for(lambda: client.read_flow_run(first.id).state.is_final(), process, place)
+            story.killed = client.read_flow_run(first.id).state
+            (done, *_) = wait_for(lambda: in_state("COMPLETED"), process, place)
+            story.done = done
+            story.slots = wait_for(lambda: free_slots(client), process, place)
+            children = psutil.Process(process.pid).children(recursive=True)
+        _, story.left = psutil.wait_procs(children, timeout=30)
+        with serving(place, port), get_client(sync_client=True) as client:
+            story.before, story.after = deployment, client.read_deployment_by_name("improve/smoke")
+    return story
+
+
+def hold_the_gpu(client, limit, url):
+    """A flow that had the one slot of `gpu` when it was killed."""
+    client.create_global_concurrency_limit(limit)
+    environment = {**os.environ, "PREFECT_API_URL": url}
+    command = [sys.executable, "-c", HOLDER]
+    with subprocess.Popen(
+        command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout.readline() == "held\n"
+        assert client.read_global_concurrency_limit_by_name("gpu").active_slots == 1
+        process.kill()
+
+
+def free_slots(client):
+    found = client.read_global_concurrency_limit_by_name("gpu")
+    return found.limit - found.active_slots
+
+
+def test_a_schedule_fires_the_round_is_run_and_mlflow_has_it(story):
     from flows.store import open_store
 
     store = open_store()
-    assert store.client.get_model_version_by_alias("rlmec-smoke", "champion").version in (1, "1")
-    (first, *_) = sorted(store.search("tags.`rlmec.kind` = 'round'"), key=lambda run: run.info.start_time)
-    assert (first.data.tags["rlmec.round"], first.data.tags["rlmec.promoted"]) == ("1", "False")
-    _, alive = psutil.wait_procs(children, timeout=30)
-    assert alive == []  # neither the Prefect server nor a run
+    assert story.done.auto_scheduled
+    assert str(store.client.get_model_version_by_alias("rlmec-smoke", "champion").version) == "1"
+    rounds = sorted(store.search("tags.`rlmec.kind` = 'round'"), key=lambda run: run.info.start_time)
+    finished = [run for run in rounds if run.info.status == "FINISHED"]
+    assert (finished[0].data.tags["rlmec.round"], finished[0].data.tags["rlmec.promoted"]) == ("1", "False")
+
+
+def test_a_run_that_comes_while_another_is_at_work_is_cancelled(story):
+    assert story.second.type.value == "CANCELLED"
+    assert "concurrency limit" in story.second.message.lower()
+
+
+def test_a_run_whose_process_is_killed_is_marked_and_the_next_one_does_its_round(story):
+    from flows.store import open_store
+
+    assert story.killed.type.value == "CRASHED"
+    first, *_ = sorted(open_store().search("tags.`rlmec.kind` = 'round'"), key=lambda run: run.info.start_time)
+    assert (first.info.status, first.data.tags["rlmec.round"]) == ("KILLED", "1")
+
+
+def test_a_slot_of_the_gpu_comes_free_after_a_crash(story):
+    assert story.slots == 1
+
+
+def test_no_process_is_left_when_serve_ends(story):
+    assert story.left == []
+
+
+def test_the_schedule_is_the_same_when_serve_is_started_again(story):
+    assert story.after.id == story.before.id
+    assert not story.after.paused
+    (before,), (after,) = story.before.schedules, story.after.schedules
+    assert (after.active, after.schedule.cron) == (before.active, before.schedule.cron) == (True, "* * * * *")
 
 
 def test_what_is_no_schedule_is_named():
@@ -80,3 +213,11 @@ def test_a_server_that_does_not_answer_is_named():
         standing_server(),
     ):
         pass
+
+
+def test_a_server_listens_beyond_this_machine_only_with_a_password(monkeypatch):
+    from flows.serve import start_server
+
+    monkeypatch.delenv("PREFECT_SERVER_API_AUTH_STRING", raising=False)
+    with pytest.raises(UserError, match="--host 0.0.0.0: set PREFECT_SERVER_API_AUTH_STRING=NAME:PASSWORD first"):
+        start_server("0.0.0.0", free_port())
