@@ -42,7 +42,7 @@ def serving(place, port):
     command = [sys.executable, "-m", "flows.cli", "serve", "smoke", "--recipe", "ppo-instance", "--cron", "* * * * *",
                "--port", str(port), *settings]  # fmt: skip
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    with (place / "errors").open("a") as errors:
+    with (place / "errors").open("w") as errors:
         process = subprocess.Popen(command, cwd=place, env=environment, stderr=errors, start_new_session=True)
     try:
         wait_for(lambda: "Serving improve/smoke" in (place / "errors").read_text(), process, place)
