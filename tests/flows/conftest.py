@@ -1,11 +1,15 @@
-"""A small method of three fake stages, run without Prefect on a store of its own.
+"""`bench`: a small method of four fake stages, run without Prefect on a store of its own.
 
 prepare (text) → train_policy (updates, seeded) → evaluate, and beside them `spare`, which reads prepare alone
+
+`rlmec`: the command as a user types it.
 """
 
 import importlib
 import json
+import os
 import shutil
+import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -177,3 +181,41 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_database: Path)
     quieten()
     yield made
     made.forget_code()
+
+
+LEFT_OUT = ("MLFLOW_TRACKING_URI", "PREFECT_HOME")  # the latter belongs to the store, and this process has one
+
+
+class Command:
+    """The `rlmec` command in a process of its own; `small` makes models too small to be right, and runs of seconds."""
+
+    small = tuple(
+        word
+        for setting in (
+            "prepare.train_problems=40", "prepare.development_problems=12", "prepare.benchmark_problems=12",
+            "warm_up.updates=4", "warm_up.check_every=4", "warm_up.check_problems=4",
+            "sample.problems=10", "sample.max_new_tokens=8", "train_reward_model.updates=2",
+            "rewrite.max_new_tokens=8", "train_policy.updates=2", "evaluate.max_new_tokens=8",
+        )
+        for word in ("--set", setting)
+    )  # fmt: skip
+
+    def start(
+        self, place: Path, *words: str, errors: Any = subprocess.PIPE, **variables: str
+    ) -> "subprocess.Popen[str]":
+        """The command at work in the folder `place`, on the store there, with more variables of the environment."""
+        inherited = {name: value for name, value in os.environ.items() if name not in LEFT_OUT}
+        environment = inherited | {"RLMEC_HOME": str(place / "home"), "OMP_NUM_THREADS": "1"} | variables
+        return subprocess.Popen([sys.executable, "-m", "flows.cli", *words], cwd=place, env=environment, text=True,
+                                stdout=subprocess.PIPE, stderr=errors, start_new_session=True)  # fmt: skip
+
+    def __call__(self, place: Path, *words: str, **variables: str) -> tuple[int, str, str]:
+        """Exit code, standard output and standard error of the command."""
+        process = self.start(place, *words, **variables)
+        output, errors = process.communicate(timeout=300)
+        return process.returncode, output, errors
+
+
+@pytest.fixture(scope="session")
+def rlmec() -> Command:
+    return Command()

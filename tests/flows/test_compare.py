@@ -4,20 +4,12 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
+from functools import partial
 
 import polars as pl
 import pytest
 
 from tasks.errors import UserError
-
-SMALL = [
-    "prepare.train_problems=40", "prepare.development_problems=12", "prepare.benchmark_problems=12",
-    "warm_up.updates=4", "warm_up.check_every=4", "warm_up.check_problems=4", "sample.problems=10",
-    "train_reward_model.updates=2", "rewrite.max_new_tokens=8",
-    "train_policy.updates=2", "sample.max_new_tokens=8", "evaluate.max_new_tokens=8",
-]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -25,25 +17,16 @@ def place(tmp_path_factory):
     return tmp_path_factory.mktemp("comparison")
 
 
-def start(place, *words):
-    environment = {**os.environ, "RLMEC_HOME": str(place / "home"), "OMP_NUM_THREADS": "1"}
-    environment.pop("MLFLOW_TRACKING_URI", None)
-    command = [sys.executable, "-m", "flows.cli", "compare", *words, "--preset", "smoke", "--json"]
-    command += [word for setting in SMALL for word in ("--set", setting)]
-    return subprocess.Popen(command, cwd=place, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                            text=True, start_new_session=True)  # fmt: skip
-
-
-def compare(place, *words):
-    process = start(place, *words)
-    output, errors = process.communicate(timeout=300)
-    return process.returncode, output, errors
+@pytest.fixture(scope="module")
+def compare(place, rlmec):
+    """`rlmec compare` of small models: exit code, standard output and standard error."""
+    return partial(rlmec, place, "compare", "--preset", "smoke", "--json", *rlmec.small)
 
 
 @pytest.fixture(scope="module")
-def first(place):
+def first(compare):
     """sft and ppo-instance under two seeds, two learning rates each."""
-    code, output, errors = compare(place, "sft", "ppo-instance", "--seeds", "0,1", "--rates", "1,2")
+    code, output, errors = compare("sft", "ppo-instance", "--seeds", "0,1", "--rates", "1,2")
     assert code == 0, errors
     return json.loads(output), errors
 
@@ -87,8 +70,8 @@ def test_mlflow_has_one_parent_with_a_run_below_it_for_each_recipe_and_seed(firs
     assert list(store.client.search_registered_models()) == []  # a comparison puts no policy forward
 
 
-def test_a_recipe_added_later_computes_only_itself(first, place):
-    code, output, errors = compare(place, "sft", "ppo-instance", "rlmec", "--seeds", "0,1", "--rates", "1,2")
+def test_a_recipe_added_later_computes_only_itself(first, compare):
+    code, output, errors = compare("sft", "ppo-instance", "rlmec", "--seeds", "0,1", "--rates", "1,2")
     assert code == 0, errors
     assert errors.splitlines().count("train_policy …") == 2 + 2
     assert errors.splitlines().count("train_reward_model …") == 3
@@ -96,14 +79,14 @@ def test_a_recipe_added_later_computes_only_itself(first, place):
     assert json.loads(output)["recipes"].keys() == {"sft", "ppo-instance", "rlmec"}
 
 
-def test_a_comparison_that_was_killed_goes_on_and_a_seed_added_later_computes_only_itself(first, place):
+def test_a_comparison_that_was_killed_goes_on_and_a_seed_added_later_computes_only_itself(first, place, rlmec, compare):
     words = ["sft", "ppo-instance", "--seeds", "0,1,2", "--rates", "1,2"]
-    process = start(place, *words)
+    process = rlmec.start(place, "compare", "--preset", "smoke", "--json", *rlmec.small, *words)
     for line in process.stderr:
         if line.startswith("— ppo-instance, seed 2"):
             os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    code, output, errors = compare(place, *words)
+    code, output, errors = compare(*words)
     assert code == 0, errors
     assert "warm_up …" not in errors
     assert errors.splitlines().count("train_policy …") == 1
@@ -112,8 +95,8 @@ def test_a_comparison_that_was_killed_goes_on_and_a_seed_added_later_computes_on
     assert seeds[:2] == first[0]["recipes"]["sft"]["test"]["seeds"]
 
 
-def test_a_mistake_in_the_command_is_one_line_and_code_2(place):
-    code, _, errors = compare(place, "sft", "rlmce")
+def test_a_mistake_in_the_command_is_one_line_and_code_2(compare):
+    code, _, errors = compare("sft", "rlmce")
     assert code == 2
     assert errors.splitlines()[-1] == "rlmec: no recipe 'rlmce': did you mean \"rlmec\"?"
 

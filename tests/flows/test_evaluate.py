@@ -1,9 +1,6 @@
 """`rlmec evaluate` as a user types it: two checkpoints on problems of their own, in a store of its own."""
 
 import json
-import os
-import subprocess
-import sys
 
 import polars as pl
 import pytest
@@ -26,15 +23,7 @@ def place(tmp_path_factory, model, tokenizer):
     return folder
 
 
-def rlmec(place, *words):
-    environment = {**os.environ, "RLMEC_HOME": str(place / "home")}
-    environment.pop("MLFLOW_TRACKING_URI", None)
-    command = [sys.executable, "-m", "flows.cli", *words]
-    done = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, timeout=240)
-    return done.returncode, done.stdout, done.stderr
-
-
-def test_two_checkpoints_are_evaluated_and_compared_and_the_second_time_all_is_reused(place):
+def test_two_checkpoints_are_evaluated_and_compared_and_the_second_time_all_is_reused(place, rlmec):
     words = [
         "evaluate", "first", "--against", "second", "--benchmarks", "mine.jsonl", "--samples", "2", "--json",
         "--set", "evaluate.max_new_tokens=4", "--set", "evaluate.shard_size=3",
@@ -66,7 +55,7 @@ def test_two_checkpoints_are_evaluated_and_compared_and_the_second_time_all_is_r
         ("./absent", "rlmec: checkpoint './absent' is no local folder"),
     ],
 )
-def test_a_checkpoint_that_does_not_exist_is_named(place, checkpoint, line):
+def test_a_checkpoint_that_does_not_exist_is_named(place, rlmec, checkpoint, line):
     code, _, errors = rlmec(place, "evaluate", checkpoint, "--benchmarks", "mine.jsonl")
     assert code == 2
     assert errors.splitlines()[-1].startswith(line)

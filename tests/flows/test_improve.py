@@ -2,21 +2,12 @@
 right."""
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 
 from flows.registry import champion, promote, register_policy, registered_model, rollback
 from flows.store import open_store
 from tasks.errors import UserError
-
-SMALL = [
-    "prepare.train_problems=40", "prepare.development_problems=12", "prepare.benchmark_problems=12",
-    "warm_up.updates=4", "warm_up.check_every=4", "warm_up.check_problems=4", "sample.problems=10",
-    "train_policy.updates=2", "sample.max_new_tokens=8", "evaluate.max_new_tokens=8",
-]  # fmt: skip
 
 
 def test_a_champion_that_is_rolled_back_gives_way_to_the_one_before_it(bench):
@@ -57,20 +48,11 @@ def place(tmp_path_factory):
     return tmp_path_factory.mktemp("improve")
 
 
-def rlmec(place, *words):
-    environment = {**os.environ, "RLMEC_HOME": str(place / "home"), "OMP_NUM_THREADS": "1"}
-    environment.pop("MLFLOW_TRACKING_URI", None)
-    command = [sys.executable, "-m", "flows.cli", *words]
-    done = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, timeout=300)
-    return done.returncode, done.stdout, done.stderr
-
-
 @pytest.fixture(scope="module")
-def rounds(place):
+def rounds(place, rlmec):
     """Two rounds in a row."""
-    settings = [word for setting in SMALL for word in ("--set", setting)]
     code, output, errors = rlmec(
-        place, "improve", "smoke", "--recipe", "ppo-instance", "--rounds", "2", "--json", *settings
+        place, "improve", "smoke", "--recipe", "ppo-instance", "--rounds", "2", "--json", *rlmec.small
     )
     assert code == 0, errors
     return [json.loads(line) for line in output.splitlines()], errors
@@ -96,7 +78,7 @@ def test_a_candidate_that_is_no_better_does_not_become_champion_and_the_reason_i
     assert "On the same problems" in errors  # the table of the paired comparison
 
 
-def test_rolling_back_the_first_champion_is_a_mistake_of_one_line(rounds, place):
+def test_rolling_back_the_first_champion_is_a_mistake_of_one_line(rounds, place, rlmec):
     code, _, errors = rlmec(place, "rollback", "smoke")
     assert code == 2
     assert errors.splitlines()[-1] == (

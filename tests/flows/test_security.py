@@ -1,9 +1,6 @@
 """What must not get out, and who must not get in."""
 
 import json
-import os
-import subprocess
-import sys
 import urllib.error
 import urllib.request
 
@@ -18,24 +15,18 @@ SECRETS = {
 }  # fmt: skip
 
 
-def test_planted_keys_are_in_no_file_and_no_database_of_runs_that_ended_well_and_badly(tmp_path):
-    environment = {**os.environ, **SECRETS, "RLMEC_HOME": str(tmp_path / "home"), "OMP_NUM_THREADS": "1"}
-    environment.pop("MLFLOW_TRACKING_URI", None)
-    settings = ["prepare.train_problems=40", "prepare.development_problems=12", "prepare.benchmark_problems=12",
-                "warm_up.updates=2", "train_policy.updates=2"]  # fmt: skip
-    words = [word for setting in settings for word in ("--set", setting)]
-    said = b""
-    for recipe, more, code in (("sft", [], 0), ("sft", ["--set", "evaluate.device=nonsense"], 1)):
-        command = [sys.executable, "-m", "flows.cli", "run", "smoke", "--recipe", recipe, *words, *more]
-        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, timeout=300)
-        assert done.returncode == code, done.stderr.decode()
-        said += done.stdout + done.stderr
+def test_planted_keys_are_in_no_file_and_no_database_of_runs_that_ended_well_and_badly(tmp_path, rlmec):
+    said = ""
+    for more, wanted in ([], 0), (["--set", "evaluate.device=nonsense"], 1):
+        code, output, errors = rlmec(tmp_path, "run", "smoke", "--recipe", "sft", *rlmec.small, *more, **SECRETS)
+        assert code == wanted, errors
+        said += output + errors
     files = [path for path in (tmp_path / "home").rglob("*") if path.is_file()]
     assert {"mlflow.db", "prefect.db", "error.txt", "server.log"} <= {path.name for path in files}
     for secret in SECRETS.values():
         found = [path for path in files if secret.rpartition(":")[2].encode() in path.read_bytes()]
         assert found == [], secret
-        assert secret.encode() not in said
+        assert secret not in said
 
 
 def test_an_address_with_a_password_is_refused_because_addresses_are_shown(monkeypatch, tmp_path):
@@ -48,13 +39,10 @@ def test_an_address_with_a_password_is_refused_because_addresses_are_shown(monke
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory):
+def page(tmp_path_factory, rlmec):
     """The address of `rlmec ui` on a store of its own."""
     place, port = tmp_path_factory.mktemp("ui"), free_port()
-    environment = {**os.environ, "RLMEC_HOME": str(place / "home")}
-    environment.pop("MLFLOW_TRACKING_URI", None)
-    command = [sys.executable, "-m", "flows.cli", "ui", "--port", str(port)]
-    with subprocess.Popen(command, cwd=place, env=environment, stderr=subprocess.PIPE, text=True) as process:
+    with rlmec.start(place, "ui", "--port", str(port)) as process:
         for line in process.stderr:
             if line.startswith("MLflow is on"):
                 break

@@ -14,11 +14,6 @@ import pytest
 from flows.server import free_port
 from tasks.errors import UserError
 
-SMALL = [
-    "prepare.train_problems=40", "prepare.development_problems=12", "prepare.benchmark_problems=12",
-    "warm_up.updates=4", "warm_up.check_every=4", "warm_up.check_problems=4", "sample.problems=10",
-    "train_policy.updates=2", "sample.max_new_tokens=8", "evaluate.max_new_tokens=8",
-]  # fmt: skip
 WITHIN = 300  # seconds: schedules are made some time ahead, and the machine may be busy
 HOLDER = """
 from flows.home import quieten
@@ -36,14 +31,11 @@ hold()
 
 
 @contextmanager
-def serving(place, port):
+def serving(rlmec, place, port):
     """`rlmec serve` with a schedule of every minute; at the end it is stopped as a user does."""
-    settings = [word for setting in SMALL for word in ("--set", setting)]
-    command = [sys.executable, "-m", "flows.cli", "serve", "smoke", "--recipe", "ppo-instance", "--cron", "* * * * *",
-               "--port", str(port), *settings]  # fmt: skip
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    words = ["serve", "smoke", "--recipe", "ppo-instance", "--cron", "* * * * *", "--port", str(port), *rlmec.small]
     with (place / "errors").open("w") as errors:
-        process = subprocess.Popen(command, cwd=place, env=environment, stderr=errors, start_new_session=True)
+        process = rlmec.start(place, *words, errors=errors)
     try:
         wait_for(lambda: "Serving improve/smoke" in (place / "errors").read_text(), process, place)
         yield process
@@ -76,16 +68,16 @@ def working_on(process, flow_run):
 
 
 @pytest.fixture(scope="module")
-def story(tmp_path_factory):
+def story(tmp_path_factory, rlmec):
     """A schedule fires; a second run is asked for meanwhile; the first is killed; the next comes; serve starts anew."""
     place, port = tmp_path_factory.mktemp("serve"), free_port()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RLMEC_HOME", str(place / "home"))
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        yield told(place, port)
+        yield told(rlmec, place, port)
 
 
-def told(place, port):
+def told(rlmec, place, port):
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
     from prefect.client.schemas.filters import FlowRunFilter
@@ -96,7 +88,7 @@ def told(place, port):
 
     story, url = SimpleNamespace(), f"http://127.0.0.1:{port}/api"
     with temporary_settings({PREFECT_API_URL: url}):
-        with serving(place, port) as process, get_client(sync_client=True) as client:
+        with serving(rlmec, place, port) as process, get_client(sync_client=True) as client:
             hold_the_gpu(client, GlobalConcurrencyLimitCreate(name="gpu", limit=1), url)
 
             def in_state(name):
@@ -120,7 +112,7 @@ def told(place, port):
             story.slots = wait_for(lambda: free_slots(client), process, place)
             children = psutil.Process(process.pid).children(recursive=True)
         _, story.left = psutil.wait_procs(children, timeout=30)
-        with serving(place, port), get_client(sync_client=True) as client:
+        with serving(rlmec, place, port), get_client(sync_client=True) as client:
             story.before, story.after = deployment, client.read_deployment_by_name("improve/smoke")
     return story
 
