@@ -8,7 +8,7 @@ demo: .venv
 	$(RUN)/rlmec run tiny
 
 test: .venv
-	$(RUN)/pytest
+	$(RUN)/pytest --numprocesses auto --dist loadfile
 
 lint: .venv
 	$(RUN)/ruff check .

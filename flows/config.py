@@ -97,6 +97,16 @@ class RunConfig(BaseModel, extra="forbid", frozen=True):
         apply_recipe(tables, read_recipe(recipe.get("name", DEFAULT_RECIPE)))
         return merged(tables, {name: value for name, value in given.items() if name not in ("preset", "recipe")})
 
+    @model_validator(mode="after")
+    def has_groups(self) -> "RunConfig":
+        """Credit that compares a problem's samples needs several."""
+        if "token_rewards" in self.uses and self.sample.samples_per_problem < self.score.least_samples:
+            raise ValueError(
+                f"credit source {self.score.credit} compares the samples of a problem: set "
+                f"sample.samples_per_problem to {self.score.least_samples} or more"
+            )
+        return self
+
     @property
     def uses(self) -> frozenset[str]:
         """The tables that the policy learns from, and the reward model where something needs it."""

@@ -48,6 +48,11 @@ class ScoreOptions(BaseModel, extra="forbid", frozen=True):
         """What the credit source reads besides samples and problems."""
         return tuple(source(self.credit).NEEDS)
 
+    @property
+    def least_samples(self) -> int:
+        """How many samples of a problem the credit source compares at least."""
+        return int(getattr(source(self.credit), "LEAST_SAMPLES", 1))
+
 
 def source(name: str) -> ModuleType:
     """The module of a credit source."""

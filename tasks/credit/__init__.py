@@ -2,6 +2,7 @@
 
 A module `tasks/credit/<name>.py` has
 
+    LEAST_SAMPLES                 of a problem, where it compares them (1 if it has none)
     NEEDS                         the inputs that it reads besides samples and problems, such as ("reward_model",)
     Options                       its settings, a pydantic model
     credit(options, inputs, samples, problems, batch_size, at) -> Iterator[TokenCredit]

@@ -56,6 +56,8 @@ def test_recipe_sft_skips_from_sample_to_score():
     [
         ("rft", "sample", "samples"),
         ("ppo-instance", "sample score", "samples token_rewards"),
+        ("grpo", "sample score", "samples token_rewards"),
+        ("tempo", "sample score", "samples token_rewards"),
         ("sft-on-rewrites", "sample teach train_reward_model rewrite align", "samples rewrites edits"),
         ("coh", "sample teach train_reward_model rewrite align", "samples rewrites edits"),
         ("dpo", "sample teach train_reward_model rewrite pair", "samples rewrites pairs"),
@@ -66,6 +68,13 @@ def test_a_stage_that_a_recipe_has_no_use_for_is_left_out(recipe, stages, tables
     calls = trace(method, load_config("smoke", recipe))
     assert list(calls)[3:-2] == stages.split()
     assert set(calls["train_policy"].inputs) == {"policy", "problems", *tables.split()}
+
+
+@pytest.mark.parametrize("recipe", ["grpo", "tempo"])
+def test_credit_that_compares_a_problems_samples_needs_several(recipe):
+    with pytest.raises(UserError, match="compares the samples of a problem: set sample.samples_per_problem to 2 or"):
+        load_config("smoke", recipe, sets=["sample.samples_per_problem=1"])
+    assert load_config("smoke", "sft", sets=["sample.samples_per_problem=1"])
 
 
 def test_a_policy_trained_with_a_verdict_in_its_prompt_is_asked_for_a_right_solution():
