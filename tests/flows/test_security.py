@@ -1,12 +1,14 @@
 """What must not get out, and who must not get in."""
 
+import base64
 import json
+import socket
 import urllib.error
 import urllib.request
 
 import pytest
 
-from flows.server import free_port
+from flows.server import free_port, stop, wait_until_up
 from tasks.errors import UserError
 
 SECRETS = {
@@ -71,6 +73,46 @@ def test_the_ui_listens_on_this_machine_alone(page):
     port = int(page.rpartition(":")[2])
     listening = {one.laddr.ip for one in psutil.net_connections("inet") if one.laddr.port == port and not one.raddr}
     assert listening == {"127.0.0.1"}
+
+
+@pytest.fixture(scope="module")
+def open_server(tmp_path_factory):
+    """The address of a Prefect server that listens beyond this machine, with a password."""
+    from flows.serve import PASSWORD, start_server
+
+    place, port = tmp_path_factory.mktemp("prefect"), free_port()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RLMEC_HOME", str(place))
+        patch.setenv("PREFECT_HOME", str(place / "prefect"))
+        patch.setenv(PASSWORD, "me:planted")
+        server = start_server("0.0.0.0", port)
+        try:
+            wait_until_up(server, port)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            stop(server)
+
+
+def test_prefect_beyond_this_machine_asks_for_the_password(open_server):
+    right, wrong = (base64.b64encode(text).decode() for text in (b"me:planted", b"me:guessed"))
+    url = f"{open_server}/api/version"
+    assert [status(url), status(url, Authorization=f"Basic {wrong}")] == [401, 401]
+    assert status(url, Authorization=f"Basic {right}") == 200
+
+
+def test_no_page_of_another_site_may_call_prefect(open_server):
+    def allowed(origin):
+        asked = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+        request = urllib.request.Request(f"{open_server}/api/flows/filter", headers=asked, method="OPTIONS")
+        try:
+            with urllib.request.urlopen(request, timeout=30) as response:
+                return response.headers.get("Access-Control-Allow-Origin")
+        except urllib.error.HTTPError as error:
+            return error.headers.get("Access-Control-Allow-Origin")
+
+    own = f"http://{socket.gethostname()}:{open_server.rpartition(':')[2]}"
+    assert allowed(own) == own
+    assert allowed("https://evil.example.org") is None
 
 
 def test_a_manifest_that_names_a_path_outside_is_named(bench):
