@@ -16,10 +16,10 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from flows.execution import ExecutionOptions
-from flows.nearest import suggestion
 from tasks.align import AlignOptions
 from tasks.errors import UserError
 from tasks.evaluate import EvaluateOptions
+from tasks.nearest import suggestion
 from tasks.pair import PairOptions
 from tasks.prepare import PrepareOptions
 from tasks.rewrite import RewriteOptions

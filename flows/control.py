@@ -13,8 +13,8 @@ from pydantic import BaseModel
 
 from flows.artifacts import Output
 from flows.key import settings, stage_seed
-from flows.nearest import suggestion
 from tasks.errors import UserError
+from tasks.nearest import suggestion
 
 if TYPE_CHECKING:
     from flows.store import Store

@@ -7,7 +7,6 @@ its name is its key, and a leading underscore marks a piece that several of them
 
 import importlib
 import pkgutil
-from difflib import get_close_matches
 from functools import cache
 from types import ModuleType
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from tasks.errors import UserError
+from tasks.nearest import suggestion
 
 
 def names(package: str) -> list[str]:
@@ -27,9 +27,7 @@ def get(package: str, name: str, kind: str) -> ModuleType:
     """The module of a part; a UserError names the nearest, or all there are, where there is none of this name."""
     known = names(package)
     if name not in known:
-        near = get_close_matches(name, known, n=1, cutoff=0.3)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}"
-        raise UserError(f"there is no {kind} {name!r}: {hint}")
+        raise UserError(f"there is no {kind} {name!r}: {suggestion(name, known)}")
     return importlib.import_module(f"{package}.{name}")
 
 

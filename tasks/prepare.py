@@ -9,7 +9,6 @@ with other numbers, are listed there and counted, and dropped only where `near_d
                            paths={"svamp": "data/svamp"}), {}, out, seed=0)
 """
 
-import difflib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from pydantic import BaseModel, Field
 
 from tasks import datasets
 from tasks.errors import UserError
+from tasks.nearest import suggestion
 from tasks.overlap import exact_overlap, near_overlap, without_duplicates
 from tasks.progress import Log, counting, silent
 from tasks.records import stable_id, table, write_table
@@ -208,10 +208,7 @@ def _benchmark_place(name: str, options: PrepareOptions) -> tuple[str, str, str 
         return name, "test" if file in trained_on or file.is_dir() else "all", path
     dataset, colon, split = name.partition(":")
     if dataset not in datasets.names():
-        known = [*own_splits, *datasets.names()]
-        nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.3)
-        hint = f"did you mean {nearest[0]!r}?" if nearest else f"there are {', '.join(known)}"
-        raise UserError(f"no benchmark is named {name!r}: {hint}")
+        raise UserError(f"no benchmark is named {name!r}: {suggestion(name, [*own_splits, *datasets.names()])}")
     return dataset, split if colon else "test", options.folder(dataset)
 
 

@@ -14,7 +14,6 @@ begins with an underscore is a part that several datasets share.
 The text form: a solution is lines of steps and ends in a line that states its answer, `The answer is 72.`
 """
 
-import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ import polars as pl
 from tasks import parts
 from tasks.dataset_rows import Problem, Rejected, judge, repeats_an_option
 from tasks.errors import UserError
+from tasks.nearest import suggestion
 from tasks.records import table
 
 REJECTED_SHARE = 0.05  # of a split's rows (or of the file it is carved from): more than this stops
@@ -106,9 +106,7 @@ def read(name: str, split: str, path: str | Path | None = None) -> Loaded:
     """Every row of a split judged: problems, and the rejected rows with reasons, however many they are."""
     module, source, place = _resolve(name, path)
     if split not in module.SPLITS:
-        nearest = difflib.get_close_matches(split, module.SPLITS, n=1, cutoff=0.4)
-        hint = f"did you mean {nearest[0]!r}?" if nearest else f"it has {', '.join(module.SPLITS)}"
-        raise UserError(f"{name} has no split {split!r}: {hint}")
+        raise UserError(f"{name} has no split {split!r}: {suggestion(split, module.SPLITS)}")
     problems: list[dict[str, object]] = []
     rejected: list[dict[str, str]] = []
     total = repeats = 0

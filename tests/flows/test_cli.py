@@ -154,8 +154,8 @@ def test_a_reused_run_starts_no_prefect_server(checkout):
     [
         (["--set", "score.text=refuse"], "rlmec: row 7 has no answer"),
         (["--only", "score", "--seed", "9"], "rlmec: --only score needs warm_up, which is not in the store"),
-        (["--until", "scroe"], 'rlmec: --until scroe: this run has no such stage; did you mean "score"?'),
-        (["--set", "score.txt=1"], 'rlmec: unknown option score.txt: did you mean "text"?'),
+        (["--until", "scroe"], "rlmec: --until scroe: this run has no such stage; did you mean 'score'?"),
+        (["--set", "score.txt=1"], "rlmec: unknown option score.txt: did you mean 'text'?"),
         (["--from-run", "nope"], "rlmec: no pipeline run is called 'nope'"),
     ],
 )
@@ -216,7 +216,7 @@ def test_help_and_lists_answer_without_heavy_imports():
 def test_an_unknown_preset_names_the_nearest(capsys, monkeypatch, tmp_path):
     monkeypatch.setenv("RLMEC_HOME", str(tmp_path))
     assert cli.main(["run", "smok"]) == 2
-    assert capsys.readouterr().err == "rlmec: no preset 'smok': did you mean \"smoke\"?\n"
+    assert capsys.readouterr().err == "rlmec: no preset 'smok': did you mean 'smoke'?\n"
 
 
 def latest_run(checkout: Checkout) -> str:

@@ -98,7 +98,7 @@ def test_a_comparison_that_was_killed_goes_on_and_a_seed_added_later_computes_on
 def test_a_mistake_in_the_command_is_one_line_and_code_2(compare):
     code, _, errors = compare("sft", "rlmce")
     assert code == 2
-    assert errors.splitlines()[-1] == "rlmec: no recipe 'rlmce': did you mean \"rlmec\"?"
+    assert errors.splitlines()[-1] == "rlmec: no recipe 'rlmce': did you mean 'rlmec'?"
 
 
 def comparison(*recipes, **given):

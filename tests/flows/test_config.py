@@ -28,7 +28,7 @@ def test_a_deployments_parameter_names_a_preset_and_a_recipe_and_holds_what_diff
     given = {"preset": "smoke", "recipe": {"name": "sft"}, "seed": 3, "warm_up": {"updates": 2}}
     assert RunConfig.model_validate(given) == load_config("smoke", "sft", 3, ["warm_up.updates=2"])
     assert RunConfig.model_validate({}) == load_config()
-    with pytest.raises(UserError, match="no preset 'smok': did you mean \"smoke\""):
+    with pytest.raises(UserError, match="no preset 'smok': did you mean 'smoke'"):
         RunConfig.model_validate({"preset": "smok"})
 
 
@@ -126,11 +126,11 @@ def test_a_runs_configuration_is_a_base_and_another_recipe_replaces_the_first():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"preset": "tny"}, 'no preset \'tny\': did you mean "tiny"?'),
-        ({"preset": "smoke", "recipe": "rlmce"}, 'no recipe \'rlmce\': did you mean "rlmec"?'),
+        ({"preset": "tny"}, "no preset 'tny': did you mean 'tiny'?"),
+        ({"preset": "smoke", "recipe": "rlmce"}, "no recipe 'rlmce': did you mean 'rlmec'?"),
         ({"preset": "absent.toml"}, "absent.toml: no such file"),
-        ({"preset": "smoke", "sets": ["smaple.top_p=1"]}, 'smaple: did you mean "sample"?'),
-        ({"preset": "smoke", "sets": ["sample.topp=1"]}, 'option sample.topp: did you mean "top_p"?'),
+        ({"preset": "smoke", "sets": ["smaple.top_p=1"]}, "smaple: did you mean 'sample'?"),
+        ({"preset": "smoke", "sets": ["sample.topp=1"]}, "option sample.topp: did you mean 'top_p'?"),
         ({"preset": "smoke", "sets": ["warm_up.optimisation.rate=1"]}, "unknown option warm_up.optimisation"),
         ({"preset": "smoke", "sets": ["sample.top_p=high"]}, "sample.top_p: input should be a valid number"),
         ({"preset": "smoke", "sets": ["sample.top_p=2"]}, "sample.top_p: input should be less than"),

@@ -117,7 +117,7 @@ def test_only_on_what_other_code_left_in_the_store_says_so(bench):
 
 
 def test_an_unknown_run_or_stage_is_named_with_the_nearest(bench):
-    with pytest.raises(UserError, match=r'--force train_polcy.*did you mean "train_policy"\?'):
+    with pytest.raises(UserError, match=r"--force train_polcy.*did you mean 'train_policy'\?"):
         bench.go(force=("train_polcy",))
     with pytest.raises(UserError, match="no pipeline run is called 'nothing'"):
         bench.go(from_run="nothing")
