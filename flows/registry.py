@@ -39,7 +39,6 @@ def register_policy(store: Store, trained: StageRun, summary: dict[str, Any]) ->
     return version
 
 
-ALIASES = ("candidate", "champion")
 CHAMPIONS = "rlmec.champions"  # a tag of the registered model: the versions that were champion, the last of them now
 
 

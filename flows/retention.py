@@ -4,8 +4,9 @@
     rlmec prune --keep 20 --delete   it goes
 
 Kept are the newest finished runs that a user started (pipelines, rounds, comparisons), all that began since the first
-of them, the registered policies that are or were champion, or are candidate, and every stage that any of these was made
-from. Runs that were deleted in MLflow's pages before go with the rest: its garbage collection takes all that is marked.
+of them, the registered policies that have an alias or were champion, whatever was registered under another name, and
+every stage that any of these was made from. Runs of other programs are left alone. Runs that were deleted in MLflow's
+pages before go with the rest: its garbage collection takes all that is marked.
 """
 
 import os
@@ -22,7 +23,7 @@ from mlflow.exceptions import MlflowException
 
 from flows.artifacts import local_path
 from flows.control import stage_runs
-from flows.registry import ALIASES, champions
+from flows.registry import champions, registered_name
 from flows.stage import held_lock
 from flows.store import Store, one_line, use_as_default
 from tasks.errors import UserError
@@ -41,7 +42,7 @@ class Waste:
 
 def waste(store: Store, keep: int) -> Waste:
     """What the `keep` newest runs and the champions do not need."""
-    runs = {run.info.run_id: run for run in store.search("")}
+    runs = {run.info.run_id: run for run in store.search("") if "rlmec.kind" in run.data.tags}
     versions = list(registered(store))
     kept = needed(runs, keep, [str(version.run_id) for version in versions if is_wanted(store, version)])
     gone = [run for run in runs.values() if run.info.run_id not in kept]
@@ -94,17 +95,23 @@ def read_by(run: Run) -> list[str]:
 
 
 def registered(store: Store) -> Iterator[ModelVersion]:
-    """Every version of this project's registered models."""
+    """Every version of every registered model."""
     use_as_default(store)
-    for model in store.client.search_registered_models("name LIKE 'rlmec-%'"):
-        yield from store.client.search_model_versions(f"name = '{model.name}'")
+    token = None
+    while True:
+        page = store.client.search_model_versions("", page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
 
 
 def is_wanted(store: Store, version: ModelVersion) -> bool:
-    """Whether a version has an alias of ours, or `rlmec rollback` can come back to it."""
+    """Whether a version has an alias, is another program's, or `rlmec rollback` can come back to it."""
     model = store.client.get_registered_model(version.name)
-    named = {str(number) for alias, number in model.aliases.items() if alias in ALIASES}
-    return str(version.version) in {*named, *champions(store, version.name)}
+    named = {str(number) for number in model.aliases.values()}
+    is_foreign = not version.name.startswith(registered_name(""))
+    return is_foreign or str(version.version) in {*named, *champions(store, version.name)}
 
 
 def unfinished(work: Path, keys: set[str]) -> Iterator[Path]:

@@ -70,6 +70,23 @@ def test_a_run_that_failed_goes_with_the_finished_ones_of_its_time(bench, four):
     assert names(waste(open_store(), keep=1).runs).count("toy") == 4
 
 
+def test_a_policy_with_an_alias_of_the_users_or_registered_under_another_name_stays(bench, four):
+    store = open_store()
+    store.client.set_registered_model_alias("rlmec-toy", "production", "1")
+    trained = store.stage_run(stage_runs(store.client.get_run(four[4]))["train_policy"])
+    store.client.create_registered_model("mine")
+    store.client.create_model_version("mine", f"models:/{trained.outputs['model'].model_id}", trained.run_id)
+    assert waste(store, keep=1).runs == []
+
+
+def test_a_run_of_another_program_is_left_alone(bench, four):
+    store = open_store()
+    run = store.client.create_run(store.experiment)
+    store.client.set_terminated(run.info.run_id)
+    bench.go(updates=6)
+    assert run.info.run_id not in {one.info.run_id for one in waste(store, keep=1).runs}
+
+
 def test_a_run_at_work_stays(bench, four):
     store = open_store()
     run = store.start("at work", {"rlmec.kind": "pipeline"})
