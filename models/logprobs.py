@@ -18,18 +18,43 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
+KL = "kl"  # the name of the score
+
+
 def token_logprobs(model: PreTrainedModel, batch: Batch) -> Tensor:
     """log p(token t | tokens before t), (B, T) fp32; exactly 0 outside completions. Full softmax, temperature 1."""
-    first = batch.shortest_prompt  # the logits at first - 1 predict token `first`
-    kept = batch.tokens.shape[1] - first + 1
+    return taken(completion_logits(model, batch), batch)
+
+
+def logprobs_and_kl(model: PreTrainedModel, reference: PreTrainedModel, batch: Batch) -> tuple[Tensor, Tensor]:
+    """As `token_logprobs`, and KL(reference ‖ model) of the whole distributions at each token of a completion, (B, T)
+    fp32, in nats; the gradient is the model's alone."""
+    logits = completion_logits(model, batch)
+    with torch.no_grad():
+        theirs = completion_logits(reference, batch).log_softmax(-1)
+    drift = (theirs.exp() * (theirs - logits.log_softmax(-1))).sum(-1)
+    return taken(logits, batch), at_completions(drift, batch)
+
+
+def completion_logits(model: PreTrainedModel, batch: Batch) -> Tensor:
+    """The logits that predict the tokens from the end of the shortest prompt on, (B, n, V) fp32."""
+    kept = batch.tokens.shape[1] - batch.shortest_prompt + 1
     output = model(input_ids=batch.tokens, attention_mask=batch.attention, use_cache=False, logits_to_keep=kept)
-    logits = output.logits[:, :-1]
-    taken = batch.tokens[:, first:]
-    logprobs = -torch.nn.functional.cross_entropy(
-        logits.float().flatten(0, 1), taken.flatten(), reduction="none"
-    ).view_as(taken)
-    logprobs = logprobs.masked_fill(~batch.completion[:, first:], 0.0)
-    return torch.nn.functional.pad(logprobs, (first, 0))
+    logits: Tensor = output.logits[:, :-1].float()
+    return logits
+
+
+def taken(logits: Tensor, batch: Batch) -> Tensor:
+    """The log-probabilities of the batch's own tokens, (B, T)."""
+    tokens = batch.tokens[:, batch.shortest_prompt :]
+    losses = torch.nn.functional.cross_entropy(logits.flatten(0, 1), tokens.flatten(), reduction="none")
+    return at_completions(-losses.view_as(tokens), batch)
+
+
+def at_completions(values: Tensor, batch: Batch) -> Tensor:
+    """Values from the end of the shortest prompt on, as (B, T), and exactly 0 outside completions."""
+    first = batch.shortest_prompt
+    return torch.nn.functional.pad(values.masked_fill(~batch.completion[:, first:], 0.0), (first, 0))
 
 
 @torch.inference_mode()

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
@@ -21,7 +21,7 @@ from torch import Tensor
 
 from models.batch import Batch, Example, collate, micro_batches
 from models.checkpoints import Checkpoints, Stateful
-from models.logprobs import token_logprobs
+from models.logprobs import KL, logprobs_and_kl, token_logprobs
 from models.objectives import Objective
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ def train(
     optimisation: Optimisation,
     checkpoints: Checkpoints | None = None,
     also: Sequence[Stateful] = (),
+    reference: PreTrainedModel | None = None,
 ) -> Iterator[tuple[int, dict[str, float]]]:
     """Make one optimiser update for each of the first `total` lists of examples in `steps`; after each, yield the
     number of updates done and a report.
@@ -68,6 +69,7 @@ def train(
     tokens_per_second and what the objectives report. An update without any term has a loss of exactly 0 and
     leaves the weights alone but for Adam's momentum. Stop by leaving the loop.
 
+    reference: the model that objectives which need "reference" measure the drift from; it is not trained.
     With `checkpoints` the run goes on after the newest one, and makes more; `also` is what else they hold. Each
     is made after the caller saw its update.
     """
@@ -86,7 +88,7 @@ def train(
         first = checkpoints.restore(accelerator)
     for done, examples in enumerate(islice(steps, first, total), start=first + 1):
         started = time.perf_counter()
-        sums = backward(accelerator, prepared, examples, objectives, optimisation.micro_batch_tokens)
+        sums = backward(accelerator, prepared, examples, objectives, optimisation.micro_batch_tokens, reference)
         norm = accelerator.clip_grad_norm_(prepared.parameters(), optimisation.max_gradient_norm)
         rate = schedule.get_last_lr()[0]
         optimiser.step()
@@ -126,13 +128,18 @@ def backward(
     examples: Sequence[Example],
     objectives: Mapping[str, Objective],
     tokens: int,
+    reference: PreTrainedModel | None = None,
 ) -> dict[str, float]:
     """Add the gradient of the whole step's loss, micro-batch by micro-batch, and return the step's report."""
     batches = [collate(part, accelerator.device) for part in micro_batches(examples, tokens)]
     counts = {name: step_count(accelerator, objective, batches) for name, objective in objectives.items()}
     report: dict[str, Tensor] = {}
     for batch in batches:
-        logprobs = token_logprobs(model, batch)
+        if reference is None:
+            logprobs = token_logprobs(model, batch)
+        else:
+            logprobs, drift = logprobs_and_kl(model, reference, batch)
+            batch = replace(batch, scores={**batch.scores, KL: drift})
         loss = logprobs.sum() * 0.0  # keeps the graph where no objective has a term
         for name, objective in objectives.items():
             total, ratios = objective.total(logprobs, batch)

@@ -80,10 +80,12 @@ def fit(
     history: History,
     work: Work,
     also: Sequence[Stateful] = (),
+    reference: PreTrainedModel | None = None,
 ) -> Iterator[int]:
     """Train for at most `updates` updates, logging each; yields the number done after each, so that the caller
-    may look at the model and stop. Goes on after the newest checkpoint; logs updates_resumed."""
-    reports = train(model, steps, updates, objectives, optimisation, work.checkpoints, [history, *also])
+    may look at the model and stop. Goes on after the newest checkpoint; logs updates_resumed. `reference` is for
+    objectives that measure the drift from it."""
+    reports = train(model, steps, updates, objectives, optimisation, work.checkpoints, [history, *also], reference)
     with counting(label, updates, "updates") as counter:
         for done, report in reports:
             if done > counter.done + 1:

@@ -137,7 +137,11 @@ def train_policy(
     updates = options.updates or max(1, round(options.epochs * size / options.batch_size))
     history = History(log)
     objectives: dict[str, Objective] = options.objectives
-    for _ in fit(model, steps, updates, objectives, options.optimisation, "train_policy", history, work):
+    reference = None  # is in memory only where an objective needs its whole distributions
+    if "reference" in options.needs:
+        reference, _ = policy.load(inputs["policy"], policy.device(options.device))
+    how = options.optimisation
+    for _ in fit(model, steps, updates, objectives, how, "train_policy", history, work, reference=reference):
         pass
     policy.save(model, tokenizer, out / "model")
     log({"updates": updates, "tokens_trained": history.tokens})

@@ -35,12 +35,16 @@ class Objective:
         return torch.tensor(len(batch.pairs), device=batch.tokens.device)
 
     def total(self, logprobs: Tensor, batch: Batch) -> tuple[Tensor, Reports]:
-        log_ratios = ((logprobs - batch.reference_logprobs) * batch.completion).sum(1)
-        preferred, rejected = log_ratios[batch.pairs].unbind(1)
-        margins = self.beta * (preferred - rejected)
+        margins = self.margins(logprobs, batch)
         count = self.count(batch)
         ordered = (margins.detach() > 0).sum()
         return -torch.nn.functional.logsigmoid(margins).sum(), {
             "pairs_ordered": (ordered, count),
             "pair_margin": (margins.detach().sum(), count),
         }
+
+    def margins(self, logprobs: Tensor, batch: Batch) -> Tensor:
+        """How far each pair's preferred half is ahead, (P,)."""
+        log_ratios = ((logprobs - batch.reference_logprobs) * batch.completion).sum(1)
+        preferred, rejected = log_ratios[batch.pairs].unbind(1)
+        return self.beta * (preferred - rejected)

@@ -60,6 +60,7 @@ def test_recipe_sft_skips_from_sample_to_score():
         ("tempo", "sample score", "samples token_rewards"),
         ("sft-on-rewrites", "sample teach train_reward_model rewrite align", "samples rewrites edits"),
         ("coh", "sample teach train_reward_model rewrite align", "samples rewrites edits"),
+        ("tdpo", "sample teach train_reward_model rewrite pair", "samples rewrites pairs"),
         ("dpo", "sample teach train_reward_model rewrite pair", "samples rewrites pairs"),
         ("rlmec-no-imitation", "sample teach train_reward_model score", "samples token_rewards"),
     ],
