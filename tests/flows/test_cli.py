@@ -40,6 +40,8 @@ class {options}(BaseModel, extra="forbid", frozen=True):
     text: str = ""
     credit: str = ""
     needs: tuple[str, ...] = ("reward_model",)
+    least_samples: int = 1
+    samples_per_problem: int = 1
     imitate: list[str] = []
     objectives: dict[str, Any] = {{}}
     edited_weight: float = 1.0
