@@ -155,8 +155,8 @@ def prune(arguments: argparse.Namespace) -> int:
     show_waste(unneeded)
     if arguments.delete:
         delete(store, unneeded)
-        is_remote = store.uri.startswith("http")
-        say("Marked as deleted: `mlflow gc` on the server's machine frees the space" if is_remote else "Deleted")
+        freed = "Marked as deleted: `mlflow gc` on the server's machine frees the space"
+        say(freed if store.is_remote else "Deleted")
     elif unneeded.runs or unneeded.folders:
         say(f"Nothing was deleted: rlmec prune --keep {arguments.keep} --delete does it")
     return 0

@@ -224,6 +224,6 @@ def model_lines(runs: Mapping[str, str], store: Store) -> list[str]:
 def mlflow_lines(outcome: Outcome, store: Store) -> list[str]:
     """Where the run is seen in MLflow."""
     page = f"#/experiments/{store.experiment}/runs/{outcome.run_id}"
-    if store.uri.startswith("http"):
+    if store.is_remote:
         return [f"In MLflow: {store.uri}/{page}"]
     return [f"In MLflow: `rlmec ui`, then {UI}/{page}"]

@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,8 +22,9 @@ from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from flows.artifacts import local_path
+from flows.artifacts import local_path, model_root
 from flows.control import stage_runs
+from flows.digests import DamagedError
 from flows.registry import champions, registered_name
 from flows.stage import held_lock
 from flows.store import Store, one_line, use_as_default
@@ -31,10 +33,11 @@ from tasks.errors import UserError
 
 @dataclass(frozen=True)
 class Waste:
-    """What can go: runs (newest first), the registered versions of policies that they trained, and folders of
-    unfinished stages; `size` in bytes is what lies on this machine's disks."""
+    """What can go: runs (newest first), the models that they trained (by id) and the versions under which these are
+    registered, and folders of unfinished stages; `size` in bytes is what lies on this machine's disks."""
 
     runs: Sequence[Run]
+    models: Sequence[str]
     versions: Sequence[ModelVersion]
     folders: Sequence[Path]
     size: int
@@ -49,8 +52,10 @@ def waste(store: Store, keep: int) -> Waste:
     ids = {run.info.run_id for run in gone}
     keys = {runs[run_id].data.tags.get("rlmec.key", "") for run_id in kept}
     folders = list(unfinished(store.folder / "work", keys))
-    size = sum(map(folder_size, (*folders, *places(store, gone))))
-    return Waste(gone, [version for version in versions if version.run_id in ids], folders, size)
+    models = dict(trained(store, gone))
+    places = [*folders, *(local_path(run.info.artifact_uri) for run in gone), *models.values()]
+    size = sum(folder_size(place) for place in places if place)
+    return Waste(gone, list(models), [version for version in versions if version.run_id in ids], folders, size)
 
 
 def needed(runs: Mapping[str, Run], keep: int, policies: Iterable[str]) -> set[str]:
@@ -126,13 +131,12 @@ def unfinished(work: Path, keys: set[str]) -> Iterator[Path]:
             yield folder
 
 
-def places(store: Store, runs: Iterable[Run]) -> Iterator[Path]:
-    """The folders of runs' artifacts and models; none for what lies on a server."""
+def trained(store: Store, runs: Iterable[Run]) -> Iterator[tuple[str, Path | None]]:
+    """The models of runs, by id, and where they lie (None on a server), without those that are deleted already."""
     for run in runs:
-        uris = [run.info.artifact_uri]
         if model_id := run.data.tags.get("rlmec.model"):
-            uris.append(store.client.get_logged_model(model_id).artifact_location)
-        yield from (path for path in map(local_path, uris) if path)
+            with suppress(DamagedError):
+                yield model_id, model_root(store.client, model_id)
 
 
 def folder_size(folder: Path) -> int:
@@ -144,15 +148,14 @@ def delete(store: Store, unneeded: Waste) -> None:
     """Delete runs, models and folders. On a server the runs are marked as deleted: its keeper calls `mlflow gc` there.
 
     UserError where MLflow could not."""
-    models = [run.data.tags["rlmec.model"] for run in unneeded.runs if "rlmec.model" in run.data.tags]
     try:
         for version in unneeded.versions:
             store.client.delete_model_version(version.name, version.version)
-        for model in models:
+        for model in unneeded.models:
             store.client.delete_logged_model(model)
         for run in unneeded.runs:
             store.client.delete_run(run.info.run_id)
-        if not store.uri.startswith("http"):
+        if not store.is_remote:
             collect = ["gc", "--backend-store-uri", store.uri, "--tracking-uri", store.uri]
             subprocess.run([sys.executable, "-m", "mlflow", *collect], check=True, capture_output=True, text=True)
     except (MlflowException, subprocess.CalledProcessError) as error:

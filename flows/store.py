@@ -91,15 +91,19 @@ class Store:
         except (MlflowException, SQLAlchemyError) as error:
             raise UserError(f"the store cannot be opened: {uri} ({one_line(error)})") from error
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether it is a server's, whose artifacts do not lie on this machine."""
+        return self.uri.startswith("http")
+
     def _experiment(self) -> str:
         """The experiment's id; UserError where the store was made in another folder than it lies in."""
-        is_local = self.uri.startswith("sqlite:")
         wanted = self.folder / "artifacts"
         found = self.client.get_experiment_by_name(EXPERIMENT)
         if found is None:
-            return self.client.create_experiment(EXPERIMENT, wanted.as_uri() if is_local else None)
+            return self.client.create_experiment(EXPERIMENT, None if self.is_remote else wanted.as_uri())
         place = artifacts.local_path(found.artifact_location)
-        if is_local and place is not None and place.resolve() != wanted:
+        if not self.is_remote and place is not None and place.resolve() != wanted:
             raise UserError(
                 f"the store in {self.folder} was made in {place.parent}, and MLflow keeps that path: move it "
                 f"back there, or set RLMEC_HOME to a new folder to start another store"

@@ -43,7 +43,7 @@ def test_the_newest_pipeline_and_the_champions_stay_with_all_that_they_were_made
 
 def test_nothing_goes_while_fewer_runs_are_there_than_are_kept(four):
     found = waste(open_store(), keep=4)
-    assert (found.runs, found.versions, found.folders, found.size) == ([], [], [], 0)
+    assert (found.runs, found.models, found.versions, found.folders, found.size) == ([], [], [], [], 0)
 
 
 def test_what_is_deleted_is_gone_from_the_database_and_the_disk_and_the_rest_is_whole(bench, four):
@@ -60,6 +60,17 @@ def test_what_is_deleted_is_gone_from_the_database_and_the_disk_and_the_rest_is_
             assert store.stage_run(run_id).outputs  # read, and compared with its digest
     assert bench.go(updates=5) == bench.go(updates=3) == []
     assert bench.go(updates=2) == ["train_policy", "evaluate"]
+
+
+def test_a_deletion_that_was_interrupted_goes_on_the_next_time(bench, four):
+    store = open_store()
+    found = waste(store, keep=1)
+    store.client.delete_model_version(found.versions[0].name, found.versions[0].version)
+    store.client.delete_logged_model(found.models[0])
+    rest = waste(store, keep=1)
+    assert list(rest.models) == list(found.models[1:])
+    delete(store, rest)
+    assert not everything(store) & {run.info.run_id for run in found.runs}
 
 
 def test_a_run_that_failed_goes_with_the_finished_ones_of_its_time(bench, four):
