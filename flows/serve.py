@@ -24,9 +24,8 @@ from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary
 from flows.config import RunConfig
 from flows.home import home
 from flows.improve import LEVEL, improve
-from flows.server import HOST, answers, stop, wait_until_up
+from flows.server import HOST, answers, public_name, stop, wait_until_up
 from flows.stage import say
-from flows.ui import names
 from tasks.errors import UserError
 
 PORT = 4200
@@ -68,7 +67,7 @@ def start_server(host: str, port: int) -> "subprocess.Popen[bytes]":
     folder = home() / "prefect"
     folder.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", host, "--port", str(port)]
-    origins = {"PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"http://{names(host)[0]}:{port}"}
+    origins = {"PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"http://{public_name(host)}:{port}"}
     with (folder / "standing-server.log").open("ab") as file:
         return subprocess.Popen(command, env=origins | os.environ, stdin=subprocess.DEVNULL, stdout=file, stderr=file,
                                 start_new_session=True)  # fmt: skip

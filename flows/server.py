@@ -91,12 +91,17 @@ def wait_until_up(server: "subprocess.Popen[bytes]", port: int) -> None:
 
 
 def answers(url: str) -> bool:
-    """Whether a Prefect server's API answers at an address."""
+    """Whether a server, Prefect's API or MLflow's, answers at an address."""
     try:
         with urllib.request.urlopen(f"{url}/health", timeout=5):
             return True
     except (urllib.error.URLError, OSError):
         return False
+
+
+def public_name(host: str) -> str:
+    """The name by which others know the address that a server listens on."""
+    return socket.gethostname() if host in ("0.0.0.0", "::") else host
 
 
 def stop(server: "subprocess.Popen[bytes]") -> None:

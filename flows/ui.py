@@ -11,13 +11,11 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO
 
-from flows.server import HOST
+from flows.server import HOST, answers, public_name
 from flows.store import open_store
 from tasks.errors import UserError
 
@@ -27,18 +25,18 @@ STOP_SECONDS = 8.0
 def serve(host: str, port: int) -> int:
     """Serve until Ctrl-C or SIGTERM; returns the exit code. UserError where the port is taken."""
     store = open_store()  # makes the store where there is none, and refuses one that was moved
-    if store.uri.startswith("http"):
+    if store.is_remote:
         print(f"The store is on a server: {store.uri}", file=sys.stderr)
         return 0
     if is_taken(port):
         raise UserError(f"port {port} on {HOST} is taken: choose another with --port")
     more = ["--default-artifact-root", (store.folder / "artifacts").as_uri()]
     if host != HOST:
-        known = ",".join(f"{name}:{port}" for name in (*names(host), "localhost", HOST))
+        known = ",".join(f"{name}:{port}" for name in (public_name(host), "localhost", HOST))
         more += ["--allowed-hosts", known]
     with tempfile.TemporaryFile() as said, mlflow_server(port, store.uri, more, said, host) as server:
         try:
-            return watch(server, f"http://{names(host)[0]}:{port}", said)
+            return watch(server, f"http://{public_name(host)}:{port}", said)
         except KeyboardInterrupt:
             return 0
 
@@ -75,20 +73,6 @@ def watch(server: "subprocess.Popen[bytes]", url: str, said: IO[bytes]) -> int:
     said.seek(0)
     print(said.read().decode(errors="replace")[-2000:], file=sys.stderr)
     return 1
-
-
-def answers(url: str) -> bool:
-    """Whether the server is up."""
-    try:
-        with urllib.request.urlopen(f"{url}/health", timeout=2) as response:
-            return bool(response.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False
-
-
-def names(host: str) -> list[str]:
-    """The names by which others know the address that a server listens on, the best first."""
-    return [socket.gethostname()] if host in ("0.0.0.0", "::") else [host]
 
 
 def is_taken(port: int) -> bool:

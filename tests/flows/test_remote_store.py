@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from flows.server import free_port
-from flows.ui import answers, mlflow_server
+from flows.server import answers, free_port
+from flows.ui import mlflow_server
 
 
 @pytest.fixture(scope="module")
