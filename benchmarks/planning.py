@@ -11,9 +11,10 @@ import argparse
 from collections.abc import Iterator
 
 from flows.config import load_config
-from flows.plan import WRONG_SHARE, Sizes, estimate, samples, taught
+from flows.plan import Sizes, estimate, samples, taught, wrong
 
 PARAMETERS = 6_738_415_616  # LLaMA 2 7B
+BENCHMARK_PROBLEMS = 7_589
 PROMPT, SOLUTION = 65, 96  # mean tokens on GSM8K, with a vocabulary of 32,000: docs/planning.md
 BYTES_A_TOKEN = {"sample": 4, "rewrite": 4, "align": 2, "score": 12}  # of Parquet, rounded up from `tiny`'s tables
 TERA, GIGA, HOUR = 1e12, 1e9, 3600
@@ -35,9 +36,16 @@ def rows(options: argparse.Namespace) -> Iterator[tuple[str, str, float, float, 
     """(stage, what it goes through, million tokens, GPU hours, GB of tables)"""
     config = load_config("paper-math", "rlmec-paper", sets=["policy.checkpoint=PATH"])
     problems = options.samples // config.sample.samples_per_problem
-    sizes = Sizes(problems, benchmark_problems=7_589, prompt=PROMPT, solution=SOLUTION, parameters=PARAMETERS)
-    count, wrong = samples(config, sizes), samples(config, sizes) * WRONG_SHARE
-    completions = {"sample": count, "rewrite": 2 * wrong, "evaluate-before": 7_589, "evaluate-after": 7_589}
+    sizes = Sizes(
+        problems, benchmark_problems=BENCHMARK_PROBLEMS, prompt=PROMPT, solution=SOLUTION, parameters=PARAMETERS
+    )
+    count, asked = samples(config, sizes), BENCHMARK_PROBLEMS
+    completions = {
+        "sample": count,
+        "rewrite": 2 * wrong(config, sizes),
+        "evaluate-before": asked,
+        "evaluate-after": asked,
+    }
     for stage in ("evaluate-before", "sample", "teach", "train_reward_model", "rewrite", "align", "score",
                   "train_policy", "evaluate-after"):  # fmt: skip
         work = estimate(stage, config, sizes)

@@ -1,6 +1,6 @@
 """The samples of a problem as a group, for credit that compares them with each other."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -10,12 +10,12 @@ from tasks.records import read_table
 EPSILON = 1e-4  # beside the deviation, as TRL has it: where all outcomes are equal the advantage is 0
 
 
-def groups(samples: Path, rows: list[Mapping[str, object]]) -> dict[str, pl.DataFrame]:
-    """The samples table's rows (completion_ids, and outcome: 1 right, 0 wrong) of each problem that `rows` are about,
+def groups(samples: Path, rows: Sequence[Mapping[str, object]], *columns: str) -> dict[str, pl.DataFrame]:
+    """The samples table's rows (outcome: 1 right, 0 wrong, and these columns) of each problem that `rows` are about,
     whichever shard they stand in."""
-    frame = read_table("samples", samples, ["problem_id", "completion_ids", "is_right"])
+    frame = read_table("samples", samples, ["problem_id", "is_right", *columns])
     asked = frame.filter(pl.col("problem_id").is_in({str(row["problem_id"]) for row in rows}))
-    outcomes = asked.select("problem_id", "completion_ids", outcome=pl.col("is_right").cast(pl.Float64))
+    outcomes = asked.select("problem_id", *columns, outcome=pl.col("is_right").cast(pl.Float64))
     return {str(key): group for (key,), group in outcomes.group_by("problem_id", maintain_order=True)}
 
 

@@ -34,7 +34,7 @@ def credit(
     at: torch.device,
 ) -> Iterator[TokenCredit]:
     """inputs: samples (the whole table). samples: rows. Yields one TokenCredit a sample; nothing is loaded."""
-    scales = {problem: scale(group) for problem, group in groups(inputs["samples"], list(samples)).items()}
+    scales = {problem: scale(group) for problem, group in groups(inputs["samples"], samples).items()}
     for row, sample in enumerate(samples):
         mean, deviation = scales[sample["problem_id"]]
         advantage = (float(sample["is_right"]) - mean) / deviation

@@ -67,7 +67,7 @@ def credit(
     at: torch.device,
 ) -> Iterator[TokenCredit]:
     """inputs: samples (the whole table). samples: rows. Yields one TokenCredit a sample; nothing is loaded."""
-    found = groups(inputs["samples"], list(samples))
+    found = groups(inputs["samples"], samples, "completion_ids")
     trees = {problem: (Tree(group), *scale(group)) for problem, group in found.items()}
     for row, sample in enumerate(samples):
         tree, mean, deviation = trees[sample["problem_id"]]
