@@ -17,6 +17,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from flows.execution import ExecutionOptions
 from tasks.align import AlignOptions
+from tasks.credit import CreditOptions
 from tasks.errors import UserError
 from tasks.evaluate import EvaluateOptions
 from tasks.nearest import suggestion
@@ -32,7 +33,10 @@ from tasks.warm_up import WarmUpOptions
 
 HERE = Path(__file__).parent
 DEFAULT_PRESET, DEFAULT_RECIPE = "tiny", "rlmec"
-RECIPE_SECTIONS = ("sample", "teach", "train_reward_model", "rewrite", "align", "score", "pair", "train_policy")
+RECIPE_SECTIONS = (
+    "sample", "teach", "train_reward_model", "rewrite", "align", "upstream", "score", "pair", "train_policy",
+)  # fmt: skip
+SHARED_TRAINING = ("updates", "epochs", "batch_size", "wrong_share", "optimisation", "device")
 Tables = dict[str, Any]
 
 
@@ -81,6 +85,11 @@ class RunConfig(BaseModel, extra="forbid", frozen=True):
     train_reward_model: TrainRewardModelOptions = TrainRewardModelOptions()
     rewrite: RewriteOptions = RewriteOptions()
     align: AlignOptions = AlignOptions()
+    upstream: dict[str, TrainPolicyOptions] = Field(
+        {},
+        description="models that a credit source reads, by the name that it asks for, each trained as the policy is "
+        "but for what is said here",
+    )
     score: ScoreOptions = ScoreOptions()
     pair: PairOptions = PairOptions()
     train_policy: TrainPolicyOptions = TrainPolicyOptions()
@@ -97,22 +106,52 @@ class RunConfig(BaseModel, extra="forbid", frozen=True):
         apply_recipe(tables, read_recipe(recipe.get("name", DEFAULT_RECIPE)))
         return merged(tables, {name: value for name, value in given.items() if name not in ("preset", "recipe")})
 
+    @model_validator(mode="before")
+    @classmethod
+    def with_upstream(cls, given: Any) -> Any:
+        """Put what is said of each upstream model over how the policy is trained."""
+        if not isinstance(given, dict) or not isinstance(given.get("upstream"), dict):
+            return given
+        policy = given.get("train_policy", {})
+        shared = {name: policy[name] for name in SHARED_TRAINING if isinstance(policy, dict) and name in policy}
+        models = {
+            name: merged(shared, own) if isinstance(own, dict) else own for name, own in given["upstream"].items()
+        }
+        return {**given, "upstream": models}
+
     @model_validator(mode="after")
-    def has_groups(self) -> "RunConfig":
-        """Credit that compares a problem's samples needs several."""
-        if "token_rewards" in self.uses and self.sample.samples_per_problem < self.score.least_samples:
-            raise ValueError(
-                f"credit source {self.score.credit} compares the samples of a problem: set "
-                f"sample.samples_per_problem to {self.score.least_samples} or more"
-            )
+    def has_what_credit_needs(self) -> "RunConfig":
+        """Credit that compares a problem's samples needs several, and some reads a model that the recipe must train."""
+        for options in self.crediting:
+            if self.sample.samples_per_problem < options.least_samples:
+                raise ValueError(
+                    f"credit source {options.credit} compares the samples of a problem: set "
+                    f"sample.samples_per_problem to {options.least_samples} or more"
+                )
+            for name in set(options.needs) - {"reward_model", "edits"} - self.upstream.keys():
+                raise ValueError(
+                    f"credit source {options.credit} reads a model {name!r}: say how it is trained, as a recipe's "
+                    f"[upstream.{name}]"
+                )
         return self
 
     @property
+    def crediting(self) -> tuple[CreditOptions, ...]:
+        """The stages' options by which tokens get credit that the policy learns from."""
+        stages: dict[str, CreditOptions] = {"token_rewards": self.score, "pairs": self.pair}
+        return tuple(options for table, options in stages.items() if table in self.train_policy.tables)
+
+    @property
     def uses(self) -> frozenset[str]:
-        """The tables that the policy learns from, and the reward model where something needs it."""
-        tables = frozenset(self.train_policy.tables)
-        needs_model = "rewrites" in tables or ("token_rewards" in tables and "reward_model" in self.score.needs)
-        return tables | {"reward_model"} if needs_model else tables
+        """The tables that the policy and upstream models learn from, what credit needs, and the GRM where something of
+        it is used."""
+        learners = (self.train_policy, *self.upstream.values())
+        found = frozenset[str]().union(
+            *(options.tables for options in learners), *(options.needs for options in self.crediting)
+        )
+        found |= {"rewrites"} if "edits" in found else frozenset()
+        is_teachers = self.train_policy.rewriter == "teacher"
+        return found | {"reward_model"} if "rewrites" in found and not is_teachers else found
 
     @property
     def evaluate_after(self) -> EvaluateOptions:

@@ -150,8 +150,7 @@ def check_device(device: Any) -> None:
 
 def estimate(label: str, config: Any, sizes: Sizes) -> Estimate:
     """The work of one stage."""
-    stage = "evaluate" if label.startswith("evaluate") else label
-    return ESTIMATES[stage](config, sizes)
+    return ESTIMATES[label.partition("-")[0]](config, sizes)
 
 
 def samples(config: Any, sizes: Sizes) -> int:

@@ -7,6 +7,9 @@ from prefect import flow
 from flows.config import RunConfig
 from flows.control import Control
 from flows.pipeline import Outcome, reused_or, run_method
+from tasks.pair import PairOptions
+from tasks.score import ScoreOptions
+from tasks.train_policy import TrainPolicyOptions
 
 
 def method(run: Any, config: RunConfig) -> tuple[Any, Any]:
@@ -24,22 +27,35 @@ def method(run: Any, config: RunConfig) -> tuple[Any, Any]:
     if "samples" in uses:
         made["samples"] = run("sample", config.sample, policy=policy, problems=train)["samples"]
     given = {**made, "problems": train}
-    if "reward_model" in uses:
+    if {"reward_model", "rewrites"} & uses:
         taught = run("teach", config.teach, tokenizer=policy, **given)["rewrites"]
+        made["rewrites"] = taught
+    if "reward_model" in uses:
         grm = run("train_reward_model", config.train_reward_model, policy=policy, rewrites=taught, **given)
-    if "rewrites" in uses:
+        made["reward_model"] = grm["model"]
+    if "rewrites" in uses and config.train_policy.rewriter == "reward_model":
         mended = {"reward_model": grm["model"], "pairs": grm["pairs"], "teacher_rewrites": taught}
         made["rewrites"] = run("rewrite", config.rewrite, **mended, **given)["rewrites"]
-        both = {"samples": made["samples"], "rewrites": made["rewrites"]}
     if "edits" in uses:
-        made["edits"] = run("align", config.align, **both)["edits"]
-    if "token_rewards" in uses:
-        credit = {"reward_model": grm["model"]} if "reward_model" in config.score.needs else {}
-        made["token_rewards"] = run("score", config.score, policy=policy, **credit, **given)["token_rewards"]
-    if "pairs" in uses:
-        made["pairs"] = run("pair", config.pair, policy=policy, **both)["pairs"]
+        made["edits"] = run("align", config.align, samples=made["samples"], rewrites=made["rewrites"])["edits"]
 
-    trained = run("train_policy", config.train_policy, policy=policy, problems=train, **made)["model"]
+    def learn(options: TrainPolicyOptions, score: ScoreOptions, pair: PairOptions, suffix: str = "") -> Any:
+        """A model that starts from the policy and learns, and before it the tables that it alone reads."""
+        tables = {name: made[name] for name in options.tables if name in made}
+        if "token_rewards" in options.tables:
+            credit = {name: made[name] for name in score.needs}
+            scored = run("score", score, label=f"score{suffix}", policy=policy, **credit, **given)
+            tables["token_rewards"] = scored["token_rewards"]
+        if "pairs" in options.tables:
+            credit = {name: made[name] for name in ("rewrites", *pair.needs)}
+            tables["pairs"] = run("pair", pair, label=f"pair{suffix}", policy=policy, **credit, **given)["pairs"]
+        return run("train_policy", options, label=f"train_policy{suffix}", policy=policy, problems=train, **tables)[
+            "model"
+        ]
+
+    for name, options in config.upstream.items():
+        made[name] = learn(options, config.score.plain, config.pair.plain, f"-{name}")
+    trained = learn(config.train_policy, config.score, config.pair)
     after = run("evaluate", config.evaluate_after, label="evaluate-after", policy=trained, problems=asked)
     return before["predictions"], after["predictions"]
 

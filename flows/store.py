@@ -33,6 +33,7 @@ from flows.metrics import log_params
 from tasks.errors import UserError
 
 EXPERIMENT = "rlmec"
+DATABASE = "mlflow.db"
 STARTS_APART = 2.0  # seconds by which two readings of one process's start may differ
 
 
@@ -45,7 +46,22 @@ def store_uri(folder: Path) -> str:
             "MLFLOW_TRACKING_URI holds a password: take it out, and set MLFLOW_TRACKING_USERNAME and "
             "MLFLOW_TRACKING_PASSWORD"
         )
-    return named if named.startswith(("http://", "https://")) else f"sqlite:///{folder / 'mlflow.db'}"
+    return named if named.startswith(("http://", "https://")) else sqlite(folder / DATABASE)
+
+
+def sqlite(path: Path) -> str:
+    """The address of a database file."""
+    return f"sqlite:///{path}"
+
+
+def make_database(path: Path) -> None:
+    """Make MLflow's database where there is none, under a temporary name: MLflow cannot open one whose tables were
+    half made when its process was killed."""
+    if not path.exists():
+        partial = path.with_suffix(".partial")
+        partial.unlink(missing_ok=True)
+        MlflowClient(sqlite(partial)).search_experiments()
+        os.replace(partial, path)
 
 
 def open_store() -> "Store":
@@ -86,6 +102,8 @@ class Store:
         folder.mkdir(parents=True, exist_ok=True)
         try:
             with locked(folder / ".lock"):  # two processes that made the database at once would both fail
+                if not self.is_remote:
+                    make_database(folder / DATABASE)
                 self.client = MlflowClient(uri)
                 self.experiment = self._experiment()
         except (MlflowException, SQLAlchemyError) as error:

@@ -58,6 +58,16 @@ def at_completions(values: Tensor, batch: Batch) -> Tensor:
 
 
 @torch.inference_mode()
+def contrasted_probabilities(
+    better: PreTrainedModel, worse: PreTrainedModel, examples: Sequence[Example], batch_size: int = 16
+) -> Iterator[tuple[int, Tensor]]:
+    """As `completion_logprobs`, but yields softmax(2 log p_better − log p_worse) at each completion token, (n,)."""
+    for rows, batch in length_sorted(examples, batch_size, better.device):
+        ours, theirs = (completion_logits(model, batch).log_softmax(-1) for model in (better, worse))
+        yield from completions_of(rows, taken(2 * ours - theirs, batch).exp(), batch)
+
+
+@torch.inference_mode()
 def completion_logprobs(
     model: PreTrainedModel, examples: Sequence[Example], batch_size: int = 16
 ) -> Iterator[tuple[int, Tensor]]:
@@ -65,10 +75,19 @@ def completion_logprobs(
 
     Batches hold examples of similar length; rows come in that order.
     """
+    for rows, batch in length_sorted(examples, batch_size, model.device):
+        yield from completions_of(rows, token_logprobs(model, batch), batch)
+
+
+def length_sorted(examples: Sequence[Example], batch_size: int, at: torch.device) -> Iterator[tuple[list[int], Batch]]:
+    """Batches of examples of similar length, each with the rows of its examples."""
     order = sorted(range(len(examples)), key=lambda row: len(examples[row]))
     for first in range(0, len(order), batch_size):
         rows = order[first : first + batch_size]
-        batch = collate([examples[row] for row in rows], model.device)
-        logprobs = token_logprobs(model, batch)
-        for row, values, mask in zip(rows, logprobs, batch.completion, strict=True):
-            yield row, values[mask].cpu()
+        yield rows, collate([examples[row] for row in rows], at)
+
+
+def completions_of(rows: Sequence[int], values: Tensor, batch: Batch) -> Iterator[tuple[int, Tensor]]:
+    """Each row's values at its completion, on the CPU; values: (B, T)."""
+    for row, own, mask in zip(rows, values, batch.completion, strict=True):
+        yield row, own[mask].cpu()

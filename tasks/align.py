@@ -81,7 +81,7 @@ def align(
     pairs = rewritten_samples(inputs, ["completion_ids"])
     rows = (
         edits_row(sample_id, sample_ids, rewrite_ids, options.mark_after_delete)
-        for sample_id, rewrite_ids, sample_ids in track(pairs.iter_rows(), "align", len(pairs), "pairs")
+        for sample_id, rewrite_ids, _, sample_ids in track(pairs.iter_rows(), "align", len(pairs), "pairs")
     )
     edits = table("edits", [])
     while part := list(islice(rows, PAIRS_AT_ONCE)):

@@ -1,6 +1,7 @@
 """What each sample teaches the policy, under a recipe that learns from samples.
 
-    the sample            token rewards; imitated where the recipe imitates right (or wrong) samples
+    the sample            token rewards; imitated where the recipe imitates right (or wrong) samples; or the tokens that
+                          its rewrite replaced or deleted are pushed away
     its accepted rewrite  imitated, edited tokens with weight 1 and the others with 0.5; preferred over the sample
     its problem's reference solution, imitated with weight 1
 
@@ -31,8 +32,8 @@ SAMPLE = ("sample_id", "problem_id", "prompt_ids", "completion_ids", "is_right")
 BESIDE = {
     "token_rewards": ("rewards", "reference_logprobs"),
     "rewrites": ("rewrite_ids",),
-    "edits": ("rewrite_edited",),
-    "pairs": ("sample_logprobs", "rewrite_logprobs"),
+    "edits": ("sample_edited", "rewrite_edited"),
+    "pairs": ("sample_logprobs", "rewrite_logprobs", "sample_rewards", "rewrite_rewards"),
 }
 
 
@@ -94,14 +95,18 @@ class Lessons:
         return [example for example in made if example is not None]
 
     def sample(self, row: int, sample: Mapping[str, Any], found: Found) -> Example | None:
-        """The sample, where it has rewards, is imitated or is half of a pair."""
+        """The sample, where it has rewards, is imitated, is half of a pair or has tokens to be pushed away."""
         ids, is_right = sample["completion_ids"], sample["is_right"]
+        edits, scored, options = found.get("edits"), found.get("token_rewards"), self.options
         scores, reference = {}, None
-        if ("right" if is_right else "wrong") in self.options.imitate:
-            scores["weight"] = [self.options.kept_weight] * len(ids)
+        if ("right" if is_right else "wrong") in options.imitate:
+            scores["weight"] = [options.kept_weight] * len(ids)
+        if edits and options.rejected_weight:
+            scores["weight"] = [options.rejected_weight if is_edited else 0.0 for is_edited in edits["sample_edited"]]
         if pair := found.get("pairs"):
             reference = pair["sample_logprobs"]
-        if scored := found.get("token_rewards"):
+            scores |= {"reward": pair["sample_rewards"]} if pair["sample_rewards"] else {}
+        if scored and not (edits and options.rewarded == "unrewritten"):
             scores["reward"], reference = scored["rewards"], scored["reference_logprobs"]
         if not scores and not pair:
             return None
@@ -120,6 +125,8 @@ class Lessons:
             kept, new = self.options.kept_weight, self.options.edited_weight
             scores["weight"] = [new if is_edited else kept for is_edited in edited]
         reference, number = (pair["rewrite_logprobs"], row) if pair else (None, None)
+        if pair and pair["rewrite_rewards"]:
+            scores["reward"] = pair["rewrite_rewards"]
         prompt = self.prompt(sample, True)
         return Example(prompt, ids, scores, reference, self.steps(ids), edited, self.groups[row], False, True, number)
 

@@ -73,6 +73,8 @@ SCHEMAS: dict[str, dict[str, pl.DataType | type[pl.DataType]]] = {
         "sample_id": pl.String,
         "sample_logprobs": pl.List(pl.Float32),  # log π_ref of the sample's and of its rewrite's tokens
         "rewrite_logprobs": pl.List(pl.Float32),
+        "sample_rewards": pl.List(pl.Float32),  # credit of their tokens; null where no credit source was asked
+        "rewrite_rewards": pl.List(pl.Float32),
     },
     "predictions": {
         "benchmark": pl.String,
@@ -85,7 +87,10 @@ SCHEMAS: dict[str, dict[str, pl.DataType | type[pl.DataType]]] = {
 }
 
 
-LATER = {"problems": ("subject",)}  # columns that tables of an earlier version lack: read as nulls
+LATER = {
+    "problems": ("subject",),
+    "pairs": ("sample_rewards", "rewrite_rewards"),
+}  # columns that tables of an earlier version lack: read as nulls
 
 
 def stable_id(*parts: object) -> str:
@@ -152,9 +157,9 @@ def wrong_samples(samples: Path) -> pl.DataFrame:
 
 
 def rewritten_samples(inputs: Mapping[str, Path], columns: list[str]) -> pl.DataFrame:
-    """(sample_id, rewrite_ids) of each accepted rewrite, in the rewrites' order, and these columns of its sample.
-    inputs: samples, rewrites."""
-    rewrites = read_table("rewrites", inputs["rewrites"], ["sample_id", "rewrite_ids", "reject_reason"])
+    """(sample_id, rewrite_ids, rewrite) of each accepted rewrite, in the rewrites' order, and these columns of its
+    sample. inputs: samples, rewrites."""
+    rewrites = read_table("rewrites", inputs["rewrites"], ["sample_id", "rewrite_ids", "rewrite", "reject_reason"])
     samples = read_table("samples", inputs["samples"], ["sample_id", *columns])
     kept = rewrites.filter(pl.col("reject_reason").is_null()).drop("reject_reason")
     return kept.join(samples, on="sample_id", how="left", validate="1:1", maintain_order="left")

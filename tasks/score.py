@@ -6,57 +6,33 @@ The reference policy is the one that produced the samples. Log-probabilities are
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 import polars as pl
-from pydantic import BaseModel, Field, ValidationInfo, field_validator
+from pydantic import Field
 
 from models import policy
 from models.batch import Example
 from models.logprobs import completion_logprobs
-from tasks import parts
+from tasks.credit import CreditOptions
 from tasks.progress import Log, silent
 from tasks.records import mean, problems_of, read_table, table, write_table
 from tasks.work import ALONE, Span, Work
 
 
-class ScoreOptions(BaseModel, extra="forbid", frozen=True):
-    credit: str = Field("grm", description="the credit source, a file of tasks/credit")
-    settings: dict[str, Any] = Field(
-        default_factory=dict, description="the credit source's own options", validate_default=True
+class ScoreOptions(CreditOptions):
+    credit: str = Field(
+        "grm",  # type: ignore[assignment]  # here one is always needed
+        description="the credit source, a file of tasks/credit",
     )
-    batch_size: int = Field(16, gt=0, description="samples scored at once")
     shard_size: int = Field(1024, gt=0, description="samples in a shard")
     device: str = "auto"
 
-    def parts(self) -> list[str]:
-        """The modules that these options name by key."""
-        return [f"tasks.credit.{self.credit}"]
-
-    @field_validator("settings")
-    @classmethod
-    def with_defaults(cls, given: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
-        """The settings with their defaults, so that equal ones have equal keys."""
-        if "credit" not in info.data:  # itself refused, which is reported
-            return given
-        full: dict[str, Any] = parts.settings(source(info.data["credit"]).Options, given, "settings").model_dump()
-        return full
-
     @property
-    def needs(self) -> tuple[str, ...]:
-        """What the credit source reads besides samples and problems."""
-        return tuple(source(self.credit).NEEDS)
-
-    @property
-    def least_samples(self) -> int:
-        """How many samples of a problem the credit source compares at least."""
-        return int(getattr(source(self.credit), "LEAST_SAMPLES", 1))
-
-
-def source(name: str) -> ModuleType:
-    """The module of a credit source."""
-    return parts.get("tasks.credit", name, "credit source")
+    def plain(self) -> "ScoreOptions":
+        """These options with credit by the outcome alone: for a model that learns from samples and reads no credit."""
+        return ScoreOptions(
+            credit="outcome", batch_size=self.batch_size, shard_size=self.shard_size, device=self.device
+        )
 
 
 def score(
@@ -84,10 +60,7 @@ def score_shard(options: ScoreOptions, inputs: Mapping[str, Path], span: Span) -
     frame = read_table("samples", inputs["samples"], rows=span)
     samples = list(frame.iter_rows(named=True))
     problems = problems_of(frame, inputs["problems"])
-    module = source(options.credit)
-    own = parts.settings(module.Options, options.settings, "settings")
-    credits = module.credit(own, inputs, samples, problems, options.batch_size, at)
-    by_row = {done.row: done for done in credits}
+    credits = options.give(inputs, samples, problems, at)
     model, _ = policy.shared(inputs["policy"], at)
     examples = [Example(sample["prompt_ids"], sample["completion_ids"]) for sample in samples]
     reference = dict(completion_logprobs(model, examples, options.batch_size))
@@ -95,8 +68,8 @@ def score_shard(options: ScoreOptions, inputs: Mapping[str, Path], span: Span) -
         {
             "sample_id": sample["sample_id"],
             "credit_source": options.credit,
-            "probabilities": by_row[row].probabilities,
-            "rewards": by_row[row].rewards,
+            "probabilities": credits[row].probabilities,
+            "rewards": credits[row].rewards,
             "reference_logprobs": reference[row].tolist(),
         }
         for row, sample in enumerate(samples)

@@ -48,6 +48,15 @@ class TrainPolicyOptions(BaseModel, extra="forbid", frozen=True):
     )
     edited_weight: float = Field(1.0, ge=0, description="imitation weight of a rewrite's edited tokens")
     kept_weight: float = Field(0.5, ge=0, description="imitation weight of its other tokens, and of samples")
+    rejected_weight: float = Field(
+        0.0, le=0, description="imitation weight of the tokens of a wrong sample that its rewrite replaced or deleted"
+    )
+    rewriter: Literal["reward_model", "teacher"] = Field(
+        "reward_model", description="whose rewrites are imitated or preferred"
+    )
+    rewarded: Literal["all", "unrewritten"] = Field(
+        "all", description="unrewritten: a wrong sample with an accepted rewrite gets no token rewards"
+    )
     updates: int | None = Field(None, gt=0, description="optimiser updates; if unset, `epochs` decides")
     epochs: float = Field(3.0, gt=0, description="passes over the samples (or reference solutions)")
     batch_size: int = Field(128, gt=0, description="samples (or reference solutions) in one update")
@@ -75,8 +84,14 @@ class TrainPolicyOptions(BaseModel, extra="forbid", frozen=True):
             raise ValueError("an objective imitates, but imitate names nothing to imitate")
         if self.imitate and not imitates:
             raise ValueError("imitate names something, but no objective imitates: add weighted_nll, or imitate = []")
-        if "wrong" in self.imitate and self.prompt == "plain":
-            raise ValueError('imitating wrong samples needs prompt = "verdict", which says that they are wrong')
+        if "wrong" in self.imitate and len(self.imitate) > 1 and self.prompt == "plain":
+            raise ValueError(
+                'imitating wrong samples beside others needs prompt = "verdict", which says that they are wrong'
+            )
+        if "rewrites" not in self.imitate and (self.rejected_weight or self.rewarded == "unrewritten"):
+            raise ValueError("rejected_weight and rewarded are about samples whose rewrites are imitated: imitate them")
+        if "wrong" in self.imitate and self.rejected_weight:
+            raise ValueError("wrong samples are either imitated or pushed away: rejected_weight = 0, or imitate others")
         if self.prompt == "verdict" and self.needs & {"rewards", "pairs"}:
             raise ValueError(
                 'prompt = "verdict" goes with imitation alone: reference log-probabilities are those of the prompt '

@@ -6,6 +6,7 @@ is its coefficient in the loss, `needs` says what the examples must have for it:
     "imitation"   the score "weight" on completions to imitate
     "rewards"     the score "reward" and reference log-probabilities on samples
     "pairs"       a sample and its accepted rewrite, both with reference log-probabilities
+    "pair_rewards" the score "reward" on both halves of a pair
     "reference"   the score "kl", KL(π_ref ‖ π) at each completion token, for which the loop runs the reference as well
 
 Each is a sum over tokens (or pairs) and the count that divides it, so that a step may be split.

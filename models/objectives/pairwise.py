@@ -45,6 +45,10 @@ class Objective:
 
     def margins(self, logprobs: Tensor, batch: Batch) -> Tensor:
         """How far each pair's preferred half is ahead, (P,)."""
-        log_ratios = ((logprobs - batch.reference_logprobs) * batch.completion).sum(1)
-        preferred, rejected = log_ratios[batch.pairs].unbind(1)
+        log_ratios = (logprobs - batch.reference_logprobs) * batch.completion * self.token_weights(batch)
+        preferred, rejected = log_ratios.sum(1)[batch.pairs].unbind(1)
         return self.beta * (preferred - rejected)
+
+    def token_weights(self, batch: Batch) -> Tensor | float:
+        """How much each token's log-ratio counts, (B, T) or the same for all."""
+        return 1.0

@@ -1,14 +1,24 @@
-"""What assigns credit to a sample's tokens: one file a credit source, its name is its key.
+"""What assigns credit to a completion's tokens: one file a credit source, its name is its key.
 
 A module `tasks/credit/<name>.py` has
 
     LEAST_SAMPLES                 of a problem, where it compares them (1 if it has none)
-    NEEDS                         the inputs that it reads besides samples and problems, such as ("reward_model",)
+    NEEDS                         the inputs that it reads besides policy, samples and problems: "reward_model",
+                                  "edits", or a model that the recipe trains for it (upstream in `flows/config.py`)
     Options                       its settings, a pydantic model
     credit(options, inputs, samples, problems, batch_size, at) -> Iterator[TokenCredit]
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from pydantic import BaseModel, Field, ValidationInfo, field_validator
+
+from tasks import parts
 
 
 @dataclass(frozen=True)
@@ -19,3 +29,59 @@ class TokenCredit:
     row: int
     rewards: list[float]
     probabilities: list[float] | None = None
+
+
+class CreditOptions(BaseModel, extra="forbid", frozen=True):
+    """The choice of a credit source, for a stage's options to build on."""
+
+    credit: str | None = Field(None, description="the credit source, a file of tasks/credit; none if unset")
+    settings: dict[str, Any] = Field(
+        default_factory=dict, description="the credit source's own options", validate_default=True
+    )
+    batch_size: int = Field(16, gt=0, description="sequences read at once")
+
+    def parts(self) -> list[str]:
+        """The modules that these options name by key."""
+        return [f"tasks.credit.{self.credit}"] if self.credit else []
+
+    @field_validator("settings")
+    @classmethod
+    def with_defaults(cls, given: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        """The settings with their defaults, so that equal ones have equal keys."""
+        if "credit" not in info.data:  # itself refused, which is reported
+            return given
+        if info.data["credit"] is None:
+            if given:
+                raise ValueError("settings need a credit source: name it as credit")
+            return given
+        full: dict[str, Any] = parts.settings(source(info.data["credit"]).Options, given, "settings").model_dump()
+        return full
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What the credit source reads besides policy, samples and problems."""
+        return tuple(source(self.credit).NEEDS) if self.credit else ()
+
+    @property
+    def least_samples(self) -> int:
+        """How many samples of a problem the credit source compares at least."""
+        return int(getattr(source(self.credit), "LEAST_SAMPLES", 1)) if self.credit else 1
+
+    def give(
+        self,
+        inputs: Mapping[str, Path],
+        samples: Sequence[Mapping[str, Any]],
+        problems: Mapping[str, Mapping[str, Any]],
+        at: torch.device,
+    ) -> list[TokenCredit]:
+        """The credit of each sample, in order. samples: rows; problems: by id."""
+        assert self.credit is not None
+        module = source(self.credit)
+        own = parts.settings(module.Options, self.settings, "settings")
+        given = module.credit(own, inputs, samples, problems, self.batch_size, at)
+        return sorted(given, key=lambda one: one.row)
+
+
+def source(name: str) -> ModuleType:
+    """The module of a credit source."""
+    return parts.get("tasks.credit", name, "credit source")

@@ -1,7 +1,11 @@
 """The samples of a problem as a group, for credit that compares them with each other."""
 
+import statistics
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -10,16 +14,30 @@ from tasks.records import read_table
 EPSILON = 1e-4  # beside the deviation, as TRL has it: where all outcomes are equal the advantage is 0
 
 
-def groups(samples: Path, rows: Sequence[Mapping[str, object]], *columns: str) -> dict[str, pl.DataFrame]:
-    """The samples table's rows (outcome: 1 right, 0 wrong, and these columns) of each problem that `rows` are about,
-    whichever shard they stand in."""
-    frame = read_table("samples", samples, ["problem_id", "is_right", *columns])
-    asked = frame.filter(pl.col("problem_id").is_in({str(row["problem_id"]) for row in rows}))
-    outcomes = asked.select("problem_id", *columns, outcome=pl.col("is_right").cast(pl.Float64))
-    return {str(key): group for (key,), group in outcomes.group_by("problem_id", maintain_order=True)}
+@dataclass(frozen=True)
+class Member:
+    """A sample among its problem's: everyone[place] is itself, everyone[other] for other in group all of them."""
+
+    place: int
+    group: list[int]
 
 
-def scale(group: pl.DataFrame) -> tuple[float, float]:
+def groups(
+    samples: Path, rows: Sequence[Mapping[str, Any]], *columns: str
+) -> tuple[list[dict[str, Any]], list[Member]]:
+    """Everyone: the samples of each problem that `rows` are about, whichever shard they stand in, with sample_id,
+    problem_id, these columns and outcome (1.0 right, 0.0 wrong); and where each of `rows` is among them."""
+    frame = read_table("samples", samples, ["sample_id", "problem_id", "is_right", *columns])
+    asked = frame.filter(pl.col("problem_id").is_in({row["problem_id"] for row in rows}))
+    everyone = asked.with_columns(outcome=pl.col("is_right").cast(pl.Float64)).to_dicts()
+    places, members = {}, defaultdict(list)
+    for place, one in enumerate(everyone):
+        places[one["sample_id"]] = place
+        members[one["problem_id"]].append(place)
+    return everyone, [Member(places[row["sample_id"]], members[row["problem_id"]]) for row in rows]
+
+
+def scale(outcomes: Sequence[float]) -> tuple[float, float]:
     """Mean of a group's outcomes, and their standard deviation (n − 1) plus a little; of one sample it is 0."""
-    outcomes = group["outcome"]
-    return float(outcomes.mean() or 0.0), float(outcomes.std() or 0.0) + EPSILON  # type: ignore[arg-type]
+    deviation = statistics.stdev(outcomes) if len(outcomes) > 1 else 0.0
+    return statistics.fmean(outcomes), deviation + EPSILON

@@ -26,6 +26,9 @@ class Options(BaseModel, extra="forbid", frozen=True):
     beta: float = Field(0.5, ge=0, le=1, description="β, the probability at which a token earns nothing")
     ceiling: float = Field(0.5, ge=0, description="largest reward, of a right sample's token")
     floor: float = Field(-0.1, le=0, description="smallest reward, of a wrong sample's token")
+    after_first_error: bool = Field(
+        True, description="false: in a wrong sample, tokens after the first of negative reward get none"
+    )
 
 
 def credit(
@@ -43,6 +46,14 @@ def credit(
         for sample in samples
     ]
     for row, logprobs in completion_logprobs(model, examples, batch_size):
-        probabilities = logprobs.exp().clamp(max=1.0)
-        rewards = token_rewards(probabilities, samples[row]["is_right"], options.beta, options.ceiling, options.floor)
-        yield TokenCredit(row, rewards.tolist(), probabilities.tolist())
+        yield rewarded(options, row, logprobs, samples[row]["is_right"])
+
+
+def rewarded(options: Options, row: int, logprobs: torch.Tensor, is_right: bool) -> TokenCredit:
+    """The credit that a sample's token probabilities give; logprobs: (n,)."""
+    probabilities = logprobs.exp().clamp(max=1.0)
+    rewards = token_rewards(probabilities, is_right, options.beta, options.ceiling, options.floor)
+    if not options.after_first_error:
+        errors = rewards < 0
+        rewards = rewards.masked_fill(errors.cumsum(0) - errors.int() > 0, 0.0)
+    return TokenCredit(row, rewards.tolist(), probabilities.tolist())

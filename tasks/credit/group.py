@@ -34,8 +34,8 @@ def credit(
     at: torch.device,
 ) -> Iterator[TokenCredit]:
     """inputs: samples (the whole table). samples: rows. Yields one TokenCredit a sample; nothing is loaded."""
-    scales = {problem: scale(group) for problem, group in groups(inputs["samples"], samples).items()}
-    for row, sample in enumerate(samples):
-        mean, deviation = scales[sample["problem_id"]]
-        advantage = (float(sample["is_right"]) - mean) / deviation
-        yield TokenCredit(row, [advantage] * len(sample["completion_ids"]))
+    everyone, members = groups(inputs["samples"], samples)
+    for row, member in enumerate(members):
+        mean, deviation = scale([everyone[other]["outcome"] for other in member.group])
+        advantage = (everyone[member.place]["outcome"] - mean) / deviation
+        yield TokenCredit(row, [advantage] * len(samples[row]["completion_ids"]))

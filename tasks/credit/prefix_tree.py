@@ -16,7 +16,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 import torch
 from pydantic import BaseModel
 
@@ -34,12 +33,12 @@ class Options(BaseModel, extra="forbid", frozen=True):
 class Tree:
     """The mean outcome of the completions that pass through each prefix."""
 
-    def __init__(self, group: pl.DataFrame) -> None:
+    def __init__(self, group: Sequence[Mapping[str, Any]]) -> None:
         self.children: dict[tuple[int, int], int] = {}  # (node, token) → node; the root is 0
         self.totals, self.counts = [0.0], [0]
-        for ids, outcome in group.select("completion_ids", "outcome").iter_rows():
-            for node in self.path(ids):
-                self.totals[node] += outcome
+        for sample in group:
+            for node in self.path(sample["completion_ids"]):
+                self.totals[node] += sample["outcome"]
                 self.counts[node] += 1
 
     def path(self, ids: Sequence[int]) -> list[int]:
@@ -67,10 +66,12 @@ def credit(
     at: torch.device,
 ) -> Iterator[TokenCredit]:
     """inputs: samples (the whole table). samples: rows. Yields one TokenCredit a sample; nothing is loaded."""
-    found = groups(inputs["samples"], samples, "completion_ids")
-    trees = {problem: (Tree(group), *scale(group)) for problem, group in found.items()}
-    for row, sample in enumerate(samples):
-        tree, mean, deviation = trees[sample["problem_id"]]
-        gain = float(sample["is_right"]) - mean
+    everyone, members = groups(inputs["samples"], samples, "completion_ids")
+    trees: dict[str, Tree] = {}
+    for row, member in enumerate(members):
+        sample, group = everyone[member.place], [everyone[other] for other in member.group]
+        tree = trees.setdefault(sample["problem_id"], Tree(group))
+        mean, deviation = scale([one["outcome"] for one in group])
+        gain = sample["outcome"] - mean
         values = tree.values(sample["completion_ids"])
         yield TokenCredit(row, [(gain + after - before) / deviation for before, after in pairwise(values)])

@@ -153,7 +153,20 @@ def test_a_runs_configuration_is_a_base_and_another_recipe_replaces_the_first():
             "clip must lie between 0 and 1",
         ),
         ({"preset": "smoke", "sets": ["train_policy.imitate=[]"]}, "imitate names nothing to imitate"),
-        ({"preset": "smoke", "sets": ['train_policy.imitate=["wrong"]']}, 'needs prompt = "verdict"'),
+        (
+            {"preset": "smoke", "sets": ['train_policy.imitate=["right","wrong"]']},
+            'imitating wrong samples beside others needs prompt = "verdict"',
+        ),
+        (
+            {"preset": "smoke", "sets": ["score.credit=rto"]},
+            "rto reads a model 'credit_model': say how it is trained, as a recipe's [upstream.credit_model]",
+        ),
+        (
+            {"preset": "smoke", "recipe": "prime", "sets": ["sample.samples_per_problem=1"]},
+            "credit source prime compares the samples of a problem",
+        ),
+        ({"preset": "smoke", "sets": ["train_policy.rejected_weight=-1", 'train_policy.imitate=["right"]']},
+         "rejected_weight and rewarded are about samples whose rewrites are imitated"),
         ({"preset": "smoke", "sets": ["train_policy.prompt=verdict"]}, "goes with imitation alone"),
         ({"preset": "smoke", "seed": -1}, "seed: input should be greater than or equal to 0"),
     ],

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 
@@ -13,6 +14,23 @@ import pytest
 from flows.metrics import MetricLog, flat, metric_name
 from flows.store import Store, is_gone, open_store, process_identity
 from tasks.errors import UserError
+
+
+def test_a_database_whose_making_was_killed_is_made_anew(tmp_path, monkeypatch):
+    class Killed:
+        """Leaves a table and dies, as MLflow's migrations do when their process is killed."""
+
+        def __init__(self, uri):
+            with sqlite3.connect(uri.removeprefix("sqlite:///")) as database:
+                database.execute("CREATE TABLE spans (trace_id TEXT)")
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("flows.store.MlflowClient", Killed)
+    with pytest.raises(KeyboardInterrupt):
+        Store(tmp_path, f"sqlite:///{tmp_path}/mlflow.db")
+    monkeypatch.undo()
+    assert Store(tmp_path, f"sqlite:///{tmp_path}/mlflow.db").experiment
+    assert [path.name for path in tmp_path.glob("mlflow.*")] == ["mlflow.db"]
 
 
 def test_a_run_is_found_in_mlflow_whole(bench):

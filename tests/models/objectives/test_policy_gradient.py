@@ -15,7 +15,7 @@ def term_and_slope(ratio, reward, surrogate):
     """The loss term of one token with π_ref = 0.4, and its derivative with respect to log π."""
     logprob = torch.tensor([LOG(0.4 * ratio)], requires_grad=True)
     reference = torch.tensor([LOG(0.4)])
-    term = token_terms(logprob, reference, torch.tensor([reward]), clip=0.3, surrogate=surrogate)
+    term = token_terms(logprob, reference, torch.tensor([reward]), bounds=(0.7, 1.3), surrogate=surrogate)
     term.sum().backward()
     return float(term.detach()), float(logprob.grad)
 
@@ -62,7 +62,7 @@ def test_zero_outside_clip_drops_tokens_that_went_far_enough(ratio, reward, weig
 @pytest.mark.parametrize("surrogate", ["stop-gradient", "ppo", "zero-outside-clip"])
 def test_a_token_without_reward_gives_exactly_nothing_even_at_an_infinite_ratio(surrogate):
     logprob = torch.tensor([0.0], requires_grad=True)
-    term = token_terms(logprob, torch.tensor([-1e4]), torch.tensor([0.0]), 0.3, surrogate)
+    term = token_terms(logprob, torch.tensor([-1e4]), torch.tensor([0.0]), (0.7, 1.3), surrogate)
     term.sum().backward()
     assert term.detach().item() == 0.0
     assert not torch.isnan(logprob.grad).any()
@@ -107,3 +107,17 @@ def test_a_wrong_token_that_the_policy_has_unlearned_adds_no_thousands_to_the_kl
     sample = collate([Example([1], [2], {"reward": [-0.1]}, [-1.0], is_sample=True)], torch.device("cpu"))
     _, reports = Objective().total(torch.tensor([[0.0, -20.0]]), sample)
     assert float(reports["kl_to_reference"][0]) == pytest.approx(18.0, abs=1e-4)
+
+
+def test_straying_from_the_reference_costs_a_part_of_the_reward():
+    # log ρ = log 1.2 = 0.1823: R − 0.5 · 0.1823 = −0.0912 + 0.1 = 0.0088, times ρ = 1.2 within the clip
+    batch = collate([Example([1], [2], {"reward": [0.1]}, [-1.0], is_sample=True)], torch.device("cpu"))
+    logprobs = torch.tensor([[0.0, -1.0 + math.log(1.2)]])
+    total, _ = Objective(surrogate="ppo", normalisation="tokens", kl=0.5).total(logprobs, batch)
+    assert float(total) == pytest.approx(-1.2 * (0.1 - 0.5 * math.log(1.2)), rel=1e-4)
+
+
+def test_an_imitated_completion_pays_nothing_for_straying():
+    batch = collate([Example([1], [2], {"weight": [1.0]}, [-1.0])], torch.device("cpu"))
+    total, _ = Objective(kl=0.5).total(torch.tensor([[0.0, -3.0]]), batch)
+    assert float(total) == 0

@@ -1,0 +1,40 @@
+"""How much likelier one model finds completions than the policy that they are compared with, token by token."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from models import policy
+from models.batch import Example
+from models.logprobs import completion_logprobs
+
+
+def examples_of(samples: Sequence[Mapping[str, Any]]) -> list[Example]:
+    """The samples behind the prompts that they were drawn from."""
+    return [Example(sample["prompt_ids"], sample["completion_ids"]) for sample in samples]
+
+
+def logprobs_of(folder: Path, examples: Sequence[Example], batch_size: int, at: torch.device) -> list[Tensor]:
+    """log p of each example's completion tokens under the model in `folder`, (n,) fp32 each."""
+    model, _ = policy.shared(folder, at)
+    found = dict(completion_logprobs(model, examples, batch_size))
+    return [found[row] for row in range(len(examples))]
+
+
+def log_ratios(
+    inputs: Mapping[str, Path], samples: Sequence[Mapping[str, Any]], batch_size: int, at: torch.device
+) -> list[Tensor]:
+    """log π_φ(y_t) − log π_ref(y_t) of each sample, (n,): of the model trained to give credit to the policy.
+
+    inputs: credit_model and policy (folders)."""
+    examples = examples_of(samples)
+    both = (logprobs_of(inputs[name], examples, batch_size, at) for name in ("credit_model", "policy"))
+    return [ours - theirs for ours, theirs in zip(*both, strict=True)]
+
+
+def to_the_end(rewards: Tensor) -> Tensor:
+    """The sum of each token's reward and of those after it, (n,) in and out."""
+    return rewards.flip(0).cumsum(0).flip(0)

@@ -1,0 +1,74 @@
+"""The stages that a recipe runs, and what flows between them, without running any."""
+
+import pytest
+
+from flows.config import load_config
+from flows.control import trace
+from flows.rlmec import method
+
+
+def calls_of(recipe, *sets):
+    return trace(method, load_config("smoke", recipe, sets=sets))
+
+
+def sources(call):
+    """Which stage each input of a call comes from."""
+    return {name: output.stage for name, output in call.inputs.items()}
+
+
+@pytest.mark.parametrize(
+    ("recipe", "own"),
+    [
+        ("sft", []),
+        ("rft", ["sample"]),
+        ("grpo", ["sample", "score"]),
+        ("figa", ["sample", "teach", "align"]),  # no reward model
+        ("rlmec-no-imitation", ["sample", "teach", "train_reward_model", "score"]),
+        ("rlmec", ["sample", "teach", "train_reward_model", "rewrite", "align", "score"]),
+        ("prime", ["sample", "score-credit_model", "train_policy-credit_model", "score"]),
+        ("tgdpo", ["sample", "teach", "train_reward_model", "rewrite", "pair-credit_model", "train_policy-credit_model",
+                   "pair"]),
+        ("cdpo", ["sample", "teach", "train_reward_model", "rewrite", "train_policy-right_model",
+                  "train_policy-wrong_model", "pair"]),
+    ],
+)  # fmt: skip
+def test_a_recipe_runs_the_stages_whose_outputs_it_uses(recipe, own):
+    assert list(calls_of(recipe)) == [
+        "prepare", "warm_up", "evaluate-before", *own, "train_policy", "evaluate-after",
+    ]  # fmt: skip
+
+
+def test_an_upstream_dpo_model_is_the_policy_of_recipe_dpo():
+    """Same options, same seed, inputs that come about in the same way: so it has the same key, and is made once."""
+    own = calls_of("dpo")
+    for recipe in ("rto", "tgdpo"):
+        upstream = calls_of(recipe)
+        for theirs, ours in (("pair-credit_model", "pair"), ("train_policy-credit_model", "train_policy")):
+            assert upstream[theirs].options == own[ours].options
+            assert upstream[theirs].seed == own[ours].seed
+            renamed = {name: stage.removesuffix("-credit_model") for name, stage in sources(upstream[theirs]).items()}
+            assert renamed == sources(own[ours])
+
+
+def test_credit_reads_the_model_that_was_trained_for_it():
+    assert sources(calls_of("prime")["score"])["credit_model"] == "train_policy-credit_model"
+    found = sources(calls_of("cdpo")["pair"])
+    assert (found["right_model"], found["wrong_model"]) == ("train_policy-right_model", "train_policy-wrong_model")
+
+
+def test_an_upstream_model_is_trained_as_the_policy_but_for_what_the_recipe_says():
+    changed = load_config("smoke", "prime", sets=["train_policy.updates=7", "upstream.credit_model.batch_size=4"])
+    upstream, policy = changed.upstream["credit_model"], changed.train_policy
+    assert (upstream.updates, upstream.batch_size, upstream.optimisation) == (7, 4, policy.optimisation)
+    assert list(upstream.objectives) == ["implicit_reward"]
+
+
+def test_a_runs_own_record_of_its_configuration_is_read_as_it_was():
+    config = load_config("smoke", "tgdpo", sets=["train_policy.updates=7"])
+    assert load_config(base=config.model_dump(mode="json")) == config
+
+
+def test_credit_by_edits_makes_the_edits_first():
+    calls = calls_of("rlmec-no-imitation", "score.credit=edits", "score.settings={}")
+    assert sources(calls["score"])["edits"] == "align"
+    assert "rewrite" in calls
