@@ -93,6 +93,8 @@ def compare(arguments: argparse.Namespace) -> int:
     from flows.report import show_comparison
     from flows.store import open_store
 
+    if arguments.credit:
+        return compare_credit(arguments)
     given = {"recipes": arguments.recipes, "preset": arguments.preset, "seeds": arguments.seeds,
              "rates": arguments.rates, "tuning_seed": arguments.tuning_seed, "sets": arguments.set}  # fmt: skip
     config = checked(ComparisonConfig, {name: value for name, value in given.items() if value is not None}, "")
@@ -100,6 +102,24 @@ def compare(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(outcome.summary))
     show_comparison(outcome, open_store())
+    return 0
+
+
+def compare_credit(arguments: argparse.Namespace) -> int:
+    """Compare credit sources without training a policy on them."""
+    from flows.config import checked
+    from flows.credit import CreditComparisonConfig, run_credit_comparison
+    from flows.report import show_credit
+    from flows.store import open_store
+
+    if arguments.recipes or arguments.rates or arguments.tuning_seed is not None:
+        raise UserError("compare --credit trains no policy: it takes --preset, --seeds and --set, and no recipe")
+    given = {"preset": arguments.preset, "seeds": arguments.seeds, "sets": arguments.set}
+    config = checked(CreditComparisonConfig, {name: value for name, value in given.items() if value is not None}, "")
+    outcome = run_credit_comparison(config)
+    if arguments.json:
+        print(json.dumps(outcome.summary))
+    show_credit(outcome, open_store())
     return 0
 
 
@@ -219,7 +239,8 @@ def add_evaluate(parser: argparse.ArgumentParser) -> None:
 
 def add_compare(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("recipes", nargs="+", metavar="RECIPE", help="recipes by name or TOML file")
+    add("recipes", nargs="*", metavar="RECIPE", help="recipes by name or TOML file")
+    add("--credit", action="store_true", help="compare credit sources, on samples that nothing was trained on")
     add("--preset", metavar="PRESET", help="a preset's name or TOML file (default: tiny)")
     add("--seeds", type=numbers(int), metavar="N,…", help="seeds of the runs (default: 0,1,2)")
     add("--rates", type=numbers(float), metavar="X,…", help="learning rates tried, × the preset's (default: 0.5,1,2)")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 STAGES = (
     "prepare", "warm_up", "sample", "teach", "train_reward_model", "rewrite", "align", "score",
-    "pair", "train_policy", "evaluate", "compare_predictions",
+    "pair", "train_policy", "evaluate", "compare_predictions", "measure_credit",
 )  # fmt: skip
 
 

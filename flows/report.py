@@ -13,6 +13,7 @@ from flows.pipeline import Outcome
 from flows.retention import Waste, parent_of
 from flows.store import Store
 from flows.summary import SIDES, stage_metrics
+from tasks.measure_credit import FIGURES
 
 QUALITY = {
     "rewrites_right": "rewrites right",
@@ -195,6 +196,21 @@ def show_comparison(outcome: Outcome, store: Store) -> None:
     for table in (recipes_table(outcome.summary), differences_table(outcome.summary)):
         console.print(table)
     for line in (*notes(outcome.summary), *mlflow_lines(outcome, store)):
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
+
+
+def show_credit(outcome: Outcome, store: Store) -> None:
+    """Print how well each credit source finds errors, on standard error."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        console.width = 120
+    title = f"Credit against the teacher's edits (preset {outcome.summary['preset']}, means over seeds)"
+    table = plain_table(title, "source", "GRM's rewrite", "samples", *(name.replace("_", " ") for name in FIGURES))
+    for row in outcome.summary["credit"]:
+        cells = ("–" if row[name] is None else f"{row[name]:.3f}" for name in FIGURES)
+        table.add_row(row["source"], row["group"], str(row["samples"]), *cells)
+    console.print(table)
+    for line in mlflow_lines(outcome, store):
         console.print(line, soft_wrap=True, markup=False, highlight=False)
 
 

@@ -15,49 +15,66 @@ from tasks.train_policy import TrainPolicyOptions
 def method(run: Any, config: RunConfig) -> tuple[Any, Any]:
     """Every stage in order: `run(stage, options, input=output, …)` gives that stage's outputs by name. A stage whose
     outputs the recipe has no use for is left out. Returns the predictions of the policy before and after."""
-    data = run("prepare", config.prepare, seeded=False)
-    train, development, asked = data["train"], data["development"], data[config.measure_on]
-    if config.policy.checkpoint:
-        policy = run.external(config.policy.checkpoint)
-    else:
-        policy = run("warm_up", config.warm_up, train=train, development=development)["model"]
+    data, policy = begin(run, config)
+    asked = data[config.measure_on]
     before = run("evaluate", config.evaluate, label="evaluate-before", policy=policy, problems=asked)
+    made = material(run, config, policy, data["train"])
+    trained = learnt(run, made, config.train_policy, config.score, config.pair)
+    after = run("evaluate", config.evaluate_after, label="evaluate-after", policy=trained, problems=asked)
+    return before["predictions"], after["predictions"]
 
-    uses, made = config.uses, dict[str, Any]()
+
+def begin(run: Any, config: RunConfig) -> tuple[Any, Any]:
+    """The problems, and the policy that the run starts from."""
+    data = run("prepare", config.prepare, seeded=False)
+    if config.policy.checkpoint:
+        return data, run.external(config.policy.checkpoint)
+    return data, run("warm_up", config.warm_up, train=data["train"], development=data["development"])["model"]
+
+
+def material(run: Any, config: RunConfig, policy: Any, problems: Any) -> dict[str, Any]:
+    """What there is to learn from, by name: the policy's samples of some problems, their rewrites and edits, the GRM,
+    and the models that the recipe trains for its credit source."""
+    uses, made = config.uses, {"policy": policy, "problems": problems}
     if "samples" in uses:
-        made["samples"] = run("sample", config.sample, policy=policy, problems=train)["samples"]
-    given = {**made, "problems": train}
+        made["samples"] = run("sample", config.sample, policy=policy, problems=problems)["samples"]
+        given = {"samples": made["samples"], "problems": problems}
     if {"reward_model", "rewrites"} & uses:
-        taught = run("teach", config.teach, tokenizer=policy, **given)["rewrites"]
-        made["rewrites"] = taught
+        taught = made["rewrites"] = run("teach", config.teach, tokenizer=policy, **given)["rewrites"]
     if "reward_model" in uses:
         grm = run("train_reward_model", config.train_reward_model, policy=policy, rewrites=taught, **given)
-        made["reward_model"] = grm["model"]
+        made["reward_model"], made["trained_pairs"] = grm["model"], grm["pairs"]
     if "rewrites" in uses and config.train_policy.rewriter == "reward_model":
         mended = {"reward_model": grm["model"], "pairs": grm["pairs"], "teacher_rewrites": taught}
         made["rewrites"] = run("rewrite", config.rewrite, **mended, **given)["rewrites"]
     if "edits" in uses:
         made["edits"] = run("align", config.align, samples=made["samples"], rewrites=made["rewrites"])["edits"]
-
-    def learn(options: TrainPolicyOptions, score: ScoreOptions, pair: PairOptions, suffix: str = "") -> Any:
-        """A model that starts from the policy and learns, and before it the tables that it alone reads."""
-        tables = {name: made[name] for name in options.tables if name in made}
-        if "token_rewards" in options.tables:
-            credit = {name: made[name] for name in score.needs}
-            scored = run("score", score, label=f"score{suffix}", policy=policy, **credit, **given)
-            tables["token_rewards"] = scored["token_rewards"]
-        if "pairs" in options.tables:
-            credit = {name: made[name] for name in ("rewrites", *pair.needs)}
-            tables["pairs"] = run("pair", pair, label=f"pair{suffix}", policy=policy, **credit, **given)["pairs"]
-        return run("train_policy", options, label=f"train_policy{suffix}", policy=policy, problems=train, **tables)[
-            "model"
-        ]
-
     for name, options in config.upstream.items():
-        made[name] = learn(options, config.score.plain, config.pair.plain, f"-{name}")
-    trained = learn(config.train_policy, config.score, config.pair)
-    after = run("evaluate", config.evaluate_after, label="evaluate-after", policy=trained, problems=asked)
-    return before["predictions"], after["predictions"]
+        made[name] = learnt(run, made, options, config.score.plain, config.pair.plain, f"-{name}")
+    return made
+
+
+def learnt(
+    run: Any,
+    made: dict[str, Any],
+    options: TrainPolicyOptions,
+    score: ScoreOptions,
+    pair: PairOptions,
+    suffix: str = "",
+) -> Any:
+    """A model that starts from the policy and learns from the material; before it, the credit that it alone reads."""
+
+    def taking(*names: str) -> dict[str, Any]:
+        return {name: made[name] for name in ("policy", "problems", *names) if name in made}
+
+    own: dict[str, Any] = {}
+    if "token_rewards" in options.tables:
+        scored = run("score", score, label=f"score{suffix}", **taking("samples", *score.needs))
+        own["token_rewards"] = scored["token_rewards"]
+    if "pairs" in options.tables:
+        paired = run("pair", pair, label=f"pair{suffix}", **taking("samples", "rewrites", *pair.needs))
+        own["pairs"] = paired["pairs"]
+    return run("train_policy", options, label=f"train_policy{suffix}", **taking(*options.tables), **own)["model"]
 
 
 @flow(name="rlmec")

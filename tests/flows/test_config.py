@@ -3,15 +3,8 @@
 import pytest
 
 from flows.config import RunConfig, load_config, names, parsed
-from flows.control import trace
-from flows.listing import STAGES, lines
-from flows.rlmec import method
+from flows.listing import lines
 from tasks.errors import UserError
-
-LABELS = [
-    "prepare", "warm_up", "evaluate-before", "sample", "teach", "train_reward_model", "rewrite", "align",
-    "score", "train_policy", "evaluate-after",
-]  # fmt: skip
 
 
 @pytest.mark.parametrize("preset", names("presets"))
@@ -38,61 +31,11 @@ def test_a_configuration_with_its_recipes_options_is_taken_as_it_is():
     assert RunConfig.model_validate(config.model_dump(mode="json")) == config
 
 
-def test_recipe_rlmec_runs_every_stage_in_the_methods_order():
-    calls = trace(method, load_config("smoke"))
-    assert list(calls) == LABELS
-    assert {call.stage for call in calls.values()} == set(STAGES) - {"pair", "compare_predictions"}
-    assert [label for label, call in calls.items() if not call.seeded] == ["prepare"]
-
-
-def test_recipe_sft_skips_from_sample_to_score():
-    calls = trace(method, load_config("smoke", "sft"))
-    assert list(calls) == ["prepare", "warm_up", "evaluate-before", "train_policy", "evaluate-after"]
-    assert set(calls["train_policy"].inputs) == {"policy", "problems"}
-
-
-@pytest.mark.parametrize(
-    ("recipe", "stages", "tables"),
-    [
-        ("rft", "sample", "samples"),
-        ("ppo-instance", "sample score", "samples token_rewards"),
-        ("grpo", "sample score", "samples token_rewards"),
-        ("tempo", "sample score", "samples token_rewards"),
-        ("sft-on-rewrites", "sample teach train_reward_model rewrite align", "samples rewrites edits"),
-        ("coh", "sample teach train_reward_model rewrite align", "samples rewrites edits"),
-        ("tdpo", "sample teach train_reward_model rewrite pair", "samples rewrites pairs"),
-        ("dpo", "sample teach train_reward_model rewrite pair", "samples rewrites pairs"),
-        ("rlmec-no-imitation", "sample teach train_reward_model score", "samples token_rewards"),
-    ],
-)
-def test_a_stage_that_a_recipe_has_no_use_for_is_left_out(recipe, stages, tables):
-    calls = trace(method, load_config("smoke", recipe))
-    assert list(calls)[3:-2] == stages.split()
-    assert set(calls["train_policy"].inputs) == {"policy", "problems", *tables.split()}
-
-
 @pytest.mark.parametrize("recipe", ["grpo", "tempo"])
 def test_credit_that_compares_a_problems_samples_needs_several(recipe):
     with pytest.raises(UserError, match="compares the samples of a problem: set sample.samples_per_problem to 2 or"):
         load_config("smoke", recipe, sets=["sample.samples_per_problem=1"])
     assert load_config("smoke", "sft", sets=["sample.samples_per_problem=1"])
-
-
-def test_a_policy_trained_with_a_verdict_in_its_prompt_is_asked_for_a_right_solution():
-    calls = trace(method, load_config("smoke", "coh"))
-    assert (calls["evaluate-before"].options.prompt, calls["evaluate-after"].options.prompt) == ("plain", "right")
-
-
-def test_options_are_tuned_on_development_problems():
-    calls = trace(method, load_config("smoke", sets=["measure_on=development"]))
-    assert calls["evaluate-after"].inputs["problems"].name == "development"
-    assert trace(method, load_config("smoke"))["evaluate-after"].inputs["problems"].name == "benchmarks"
-
-
-def test_a_checkpoint_takes_the_place_of_warm_up():
-    calls = trace(method, load_config("smoke", sets=["policy.checkpoint=./my-model"]))
-    assert list(calls) == [label for label in LABELS if label != "warm_up"]
-    assert calls["sample"].inputs["policy"].name == "./my-model"
 
 
 def test_the_papers_presets_ask_for_a_checkpoint():

@@ -4,7 +4,13 @@ import pytest
 
 from flows.config import load_config
 from flows.control import trace
+from flows.listing import STAGES
 from flows.rlmec import method
+
+LABELS = [
+    "prepare", "warm_up", "evaluate-before", "sample", "teach", "train_reward_model", "rewrite", "align",
+    "score", "train_policy", "evaluate-after",
+]  # fmt: skip
 
 
 def calls_of(recipe, *sets):
@@ -16,10 +22,22 @@ def sources(call):
     return {name: output.stage for name, output in call.inputs.items()}
 
 
+def test_recipe_rlmec_runs_every_stage_in_the_methods_order():
+    calls = trace(method, load_config("smoke"))
+    assert list(calls) == LABELS
+    assert {call.stage for call in calls.values()} == set(STAGES) - {"pair", "compare_predictions", "measure_credit"}
+    assert [label for label, call in calls.items() if not call.seeded] == ["prepare"]
+
+
+def test_recipe_sft_skips_from_sample_to_score():
+    calls = trace(method, load_config("smoke", "sft"))
+    assert list(calls) == ["prepare", "warm_up", "evaluate-before", "train_policy", "evaluate-after"]
+    assert set(calls["train_policy"].inputs) == {"policy", "problems"}
+
+
 @pytest.mark.parametrize(
     ("recipe", "own"),
     [
-        ("sft", []),
         ("rft", ["sample"]),
         ("grpo", ["sample", "score"]),
         ("figa", ["sample", "teach", "align"]),  # no reward model
@@ -72,3 +90,20 @@ def test_credit_by_edits_makes_the_edits_first():
     calls = calls_of("rlmec-no-imitation", "score.credit=edits", "score.settings={}")
     assert sources(calls["score"])["edits"] == "align"
     assert "rewrite" in calls
+
+
+def test_a_policy_trained_with_a_verdict_in_its_prompt_is_asked_for_a_right_solution():
+    calls = trace(method, load_config("smoke", "coh"))
+    assert (calls["evaluate-before"].options.prompt, calls["evaluate-after"].options.prompt) == ("plain", "right")
+
+
+def test_options_are_tuned_on_development_problems():
+    calls = trace(method, load_config("smoke", sets=["measure_on=development"]))
+    assert calls["evaluate-after"].inputs["problems"].name == "development"
+    assert trace(method, load_config("smoke"))["evaluate-after"].inputs["problems"].name == "benchmarks"
+
+
+def test_a_checkpoint_takes_the_place_of_warm_up():
+    calls = trace(method, load_config("smoke", sets=["policy.checkpoint=./my-model"]))
+    assert list(calls) == [label for label in LABELS if label != "warm_up"]
+    assert calls["sample"].inputs["policy"].name == "./my-model"
