@@ -65,22 +65,27 @@ def solution_completion(tokenizer: PreTrainedTokenizerBase, solution: str) -> li
     return [*encode(tokenizer, solution), tokenizer.eos_token_id]
 
 
-def given(tokenizer: PreTrainedTokenizerBase, question: str, options: Sequence[str] | None, solution: str) -> list[int]:
-    """The shared opening of both GRM prompts: the problem and its reference solution."""
-    text = f"{question_text(question, options)}{REFERENCE}{solution}\n{STUDENT}"
-    return start(tokenizer) + encode(tokenizer, text)
+def given(
+    tokenizer: PreTrainedTokenizerBase, question: str, options: Sequence[str] | None, solution: str | None
+) -> list[int]:
+    """The shared opening of both GRM prompts: the problem and, where there is one, its reference solution."""
+    reference = "" if solution is None else f"{REFERENCE}{solution}\n"
+    return start(tokenizer) + encode(tokenizer, f"{question_text(question, options)}{reference}{STUDENT}")
 
 
-def grm_parts(problem: Mapping[str, Any], sample: Mapping[str, Any]) -> tuple[str, list[str] | None, str, list[int]]:
+def grm_parts(
+    problem: Mapping[str, Any], sample: Mapping[str, Any], with_reference: bool = True
+) -> tuple[str, list[str] | None, str | None, list[int]]:
     """What both GRM prompts are made of, from rows of the problems and samples tables."""
-    return problem["question"], problem["options"], problem["solution"], sample["completion_ids"]
+    solution = problem["solution"] if with_reference else None
+    return problem["question"], problem["options"], solution, sample["completion_ids"]
 
 
 def rewrite_prompt(
     tokenizer: PreTrainedTokenizerBase,
     question: str,
     options: Sequence[str] | None,
-    solution: str,
+    solution: str | None,
     sample_ids: Sequence[int],
 ) -> list[int]:
     """Ask the GRM to rewrite a sample; it never names the wrong line. Scoring uses the same prompt."""
@@ -93,7 +98,7 @@ def locate_prompt(
     tokenizer: PreTrainedTokenizerBase,
     question: str,
     options: Sequence[str] | None,
-    solution: str,
+    solution: str | None,
     sample_ids: Sequence[int],
 ) -> list[int]:
     """Ask the GRM for the number of the sample's first wrong line; the sample's lines are numbered from 1."""

@@ -34,6 +34,7 @@ LOCATE_TOKENS = 8
 
 class RewriteOptions(BaseModel, extra="forbid", frozen=True):
     acceptance: Acceptance = Acceptance()
+    with_reference: bool = Field(True, description="the GRM is shown the reference solution")
     second_attempt: bool = Field(True, description="try again with nothing forced where the first try is rejected")
     max_new_tokens: int = Field(512, gt=0, description="length limit of a rewrite, in tokens")
     batch_size: int = Field(64, gt=0, description="rewrites made at once")
@@ -77,7 +78,7 @@ def rewrite_shard(options: RewriteOptions, inputs: Mapping[str, Path], span: Spa
     samples = wrong_samples(inputs["samples"])[span.first : span.end]
     problems = problems_of(samples, inputs["problems"])
     given = [(sample, problems[sample["problem_id"]]) for sample in samples.iter_rows(named=True)]
-    located = locate(model, tokenizer, given, options.batch_size)
+    located = locate(model, tokenizer, given, options)
     rows = rewrite_from(model, tokenizer, given, located, options)
     return table("rewrites", sorted(rows, key=lambda row: str(row["sample_id"])))
 
@@ -86,12 +87,14 @@ Given = Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]
 
 
 def locate(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, given: Given, batch_size: int
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, given: Given, options: RewriteOptions
 ) -> list[int | None]:
     """The line that the GRM takes for the first wrong one of each sample; None where its answer names none."""
-    prompts = [locate_prompt(tokenizer, *grm_parts(problem, sample)) for sample, problem in given]
+    prompts = [
+        locate_prompt(tokenizer, *grm_parts(problem, sample, options.with_reference)) for sample, problem in given
+    ]
     located: list[int | None] = [None] * len(given)
-    done = complete(model, prompts, tokenizer.eos_token_id, Decoding(LOCATE_TOKENS), batch_size=batch_size)
+    done = complete(model, prompts, tokenizer.eos_token_id, Decoding(LOCATE_TOKENS), batch_size=options.batch_size)
     for answer in done:
         lines = len(line_spans(tokenizer, given[answer.row][0]["completion_ids"]))
         text = decode(tokenizer, answer.ids)
@@ -139,7 +142,7 @@ def attempt(
 ) -> Iterator[tuple[int, dict[str, object]]]:
     """Rewrite each sample after the start that is forced on it; yield its position and its row."""
     prompts = [
-        [*rewrite_prompt(tokenizer, *grm_parts(problem, sample)), *start]
+        [*rewrite_prompt(tokenizer, *grm_parts(problem, sample, options.with_reference)), *start]
         for (sample, problem), start in zip(given, starts, strict=True)
     ]
     decoding = Decoding(options.max_new_tokens)

@@ -10,9 +10,9 @@ from its quality on those it did.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 from pydantic import BaseModel, Field
@@ -38,6 +38,9 @@ class TrainRewardModelOptions(BaseModel, extra="forbid", frozen=True):
     unseen_share: float = Field(0.1, ge=0, lt=1, description="share of problems held out to judge the GRM by")
     locate_weight: float = Field(
         1.0, gt=0, description="weight of a locate token: a locate answer has two tokens, a rewrite dozens"
+    )
+    without_reference: float = Field(
+        0.0, ge=0, le=1, description="share of samples whose prompts leave the reference solution out"
     )
     copies: float = Field(1.0, ge=0, le=1, description="copy pairs for each rewrite pair")
     optimisation: Optimisation = Optimisation(learning_rate=2e-5)
@@ -68,10 +71,14 @@ def train_reward_model(
             "in the rewrites table of stage teach, and sample more problems (sample.problems) if there are few"
         )
     right = samples.filter("is_right").sort("sample_id").head(round(options.copies * len(trained)))
+    asked = [(row, parts_of(row, problems, options)) for row in trained.iter_rows(named=True)]
     examples = [
-        *(locate_example(tokenizer, pair, problems, options.locate_weight) for pair in trained.iter_rows(named=True)),
-        *(rewrite_example(tokenizer, pair, problems) for pair in trained.iter_rows(named=True)),
-        *(copy_example(tokenizer, row, problems) for row in right.iter_rows(named=True)),
+        *(locate_example(tokenizer, pair, parts, options.locate_weight) for pair, parts in asked),
+        *(rewrite_example(tokenizer, pair["rewrite_ids"], parts) for pair, parts in asked),
+        *(
+            rewrite_example(tokenizer, row["completion_ids"], parts_of(row, problems, options))  # a copy
+            for row in right.iter_rows(named=True)
+        ),
     ]
     updates = options.updates or max(1, round(options.epochs * len(examples) / options.batch_size))
     steps = batches(examples, options.batch_size, derive_seed(seed, "order"))
@@ -99,18 +106,20 @@ def held_out_place(problem_id: str) -> float:
     return derive_seed(0, "held out", problem_id) / 2**63
 
 
-def locate_example(tokenizer: PreTrainedTokenizerBase, pair: Mapping, problems: Mapping, weight: float) -> Example:
-    answer = locate_completion(tokenizer, pair["located_step"])
-    return imitated(locate_prompt(tokenizer, *grm_parts(problems[pair["problem_id"]], pair)), answer, weight)
+Parts = tuple[str, list[str] | None, str | None, list[int]]
 
 
-def rewrite_example(tokenizer: PreTrainedTokenizerBase, pair: Mapping, problems: Mapping) -> Example:
-    return imitated(
-        rewrite_prompt(tokenizer, *grm_parts(problems[pair["problem_id"]], pair)), list(pair["rewrite_ids"])
-    )
+def parts_of(sample: Mapping[str, Any], problems: Mapping[str, Any], options: TrainRewardModelOptions) -> Parts:
+    """What a sample's prompts are made of, with the reference solution or, by the sample's id, without."""
+    place = derive_seed(0, "without reference", sample["sample_id"]) / 2**63
+    return grm_parts(problems[sample["problem_id"]], sample, with_reference=place >= options.without_reference)
 
 
-def copy_example(tokenizer: PreTrainedTokenizerBase, sample: Mapping, problems: Mapping) -> Example:
-    return imitated(
-        rewrite_prompt(tokenizer, *grm_parts(problems[sample["problem_id"]], sample)), list(sample["completion_ids"])
-    )
+def locate_example(tokenizer: PreTrainedTokenizerBase, pair: Mapping[str, Any], parts: Parts, weight: float) -> Example:
+    """The pair's first wrong line."""
+    return imitated(locate_prompt(tokenizer, *parts), locate_completion(tokenizer, pair["located_step"]), weight)
+
+
+def rewrite_example(tokenizer: PreTrainedTokenizerBase, rewrite: Sequence[int], parts: Parts) -> Example:
+    """The rewrite of a sample."""
+    return imitated(rewrite_prompt(tokenizer, *parts), list(rewrite))

@@ -2,7 +2,8 @@
 
     p_t = p_GRM(y_t | rewrite prompt(q, r, y), y_<t)        (RLMEC, arXiv 2401.06081, equation 3)
 
-The prompt is the one the GRM was trained to rewrite with, and nothing is forced as the answer's start.
+The prompt is the one the GRM was trained to rewrite with, and nothing is forced as the answer's start. A GRM trained
+with the reference solution left out of a part of its prompts gives credit on problems that have none.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,6 +27,7 @@ class Options(BaseModel, extra="forbid", frozen=True):
     beta: float = Field(0.5, ge=0, le=1, description="β, the probability at which a token earns nothing")
     ceiling: float = Field(0.5, ge=0, description="largest reward, of a right sample's token")
     floor: float = Field(-0.1, le=0, description="smallest reward, of a wrong sample's token")
+    with_reference: bool = Field(True, description="the prompt holds the reference solution")
     after_first_error: bool = Field(
         True, description="false: in a wrong sample, tokens after the first of negative reward get none"
     )
@@ -41,10 +43,10 @@ def credit(
 ) -> Iterator[TokenCredit]:
     """inputs: reward_model (folder). samples: rows; problems: by id. Yields one TokenCredit a sample."""
     model, tokenizer = policy.shared(inputs["reward_model"], at)
-    examples = [
-        Example(rewrite_prompt(tokenizer, *grm_parts(problems[sample["problem_id"]], sample)), sample["completion_ids"])
-        for sample in samples
-    ]
+    examples = []
+    for sample in samples:
+        parts = grm_parts(problems[sample["problem_id"]], sample, options.with_reference)
+        examples.append(Example(rewrite_prompt(tokenizer, *parts), sample["completion_ids"]))
     for row, logprobs in completion_logprobs(model, examples, batch_size):
         yield rewarded(options, row, logprobs, samples[row]["is_right"])
 

@@ -46,6 +46,15 @@ def test_the_rewrite_prompt_never_names_the_wrong_line(tokenizer):
     )
 
 
+def test_without_a_reference_solution_the_prompts_have_no_place_for_one(tokenizer):
+    sample = encode(tokenizer, "First.")
+    rewriting, locating = (
+        prompt(tokenizer, "How many?", None, None, sample) for prompt in (rewrite_prompt, locate_prompt)
+    )
+    assert tokenizer.decode(rewriting) == "Question: How many?\nStudent solution:\nFirst.\nCorrected solution:\n"
+    assert tokenizer.decode(locating) == "Question: How many?\nStudent solution:\n1. First.\nFirst wrong line:\n"
+
+
 def test_the_locate_prompt_numbers_the_samples_lines(tokenizer):
     ids = locate_prompt(tokenizer, "How many?", None, SOLUTION, encode(tokenizer, "First.\n\nSecond."))
     assert "Student solution:\n1. First.\n\n2. Second.\nFirst wrong line:\n" in tokenizer.decode(ids)

@@ -13,12 +13,12 @@ from models.loop import Optimisation
 from tasks.errors import UserError
 from tasks.evaluate import EvaluateOptions, evaluate
 from tasks.prompts import encode, solution_completion
-from tasks.records import read_table, table, write_table
+from tasks.records import read_table, stable_id, table, write_table
 from tasks.rewrite import forced_start
 from tasks.sample import SampleOptions, sample
 from tasks.score import ScoreOptions, score
 from tasks.train_policy import TrainPolicyOptions, train_policy
-from tasks.train_reward_model import TrainRewardModelOptions, train_reward_model
+from tasks.train_reward_model import TrainRewardModelOptions, parts_of, train_reward_model
 from tasks.warm_up import Architecture, WarmUpOptions, is_surely_above, until_next_look, warm_up
 
 FAST = Optimisation(learning_rate=1e-3)
@@ -149,3 +149,24 @@ def test_a_warm_up_looks_four_times_as_often_near_its_band(reached, updates):
     """Near begins at three quarters of the band's lower end: 0.75 · 70 % = 52.5 %."""
     assert until_next_look(WarmUpOptions(check_every=100, band=(0.70, 0.82)), reached) == updates
     assert until_next_look(WarmUpOptions(check_every=100), reached) == 100
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_a_share_of_samples_shows_the_reward_model_no_reference_solution(share):
+    options = TrainRewardModelOptions(without_reference=share)
+    problems = {"p": {"question": "How many?", "options": None, "solution": "7"}}
+    samples = [{"sample_id": stable_id(number), "problem_id": "p", "completion_ids": [1]} for number in range(200)]
+    without = sum(parts_of(sample, problems, options)[2] is None for sample in samples)
+    assert abs(without - 200 * share) <= 25  # √(200 · 0.25) = 7 is one standard deviation
+    assert share == 0.5 or without == 200 * share
+
+
+def test_a_reward_model_may_score_problems_that_have_no_reference_solution(run, tmp_path):
+    inputs = {name: run.paths[name] for name in ("policy", "samples", "problems", "reward_model")}
+    found = []
+    for has_reference in (True, False):
+        out = tmp_path / str(has_reference)
+        out.mkdir()
+        score(ScoreOptions(settings={"with_reference": has_reference}), inputs, out)
+        found.append(read_table("token_rewards", out / "token_rewards.parquet")["probabilities"].to_list())
+    assert found[0] != found[1]
