@@ -2,11 +2,14 @@
 
 A module `tasks/credit/<name>.py` has
 
-    LEAST_SAMPLES                 of a problem, where it compares them (1 if it has none)
-    NEEDS                         the inputs that it reads besides policy, samples and problems: "reward_model",
-                                  "edits", or a model that the recipe trains for it (upstream in `flows/config.py`)
-    Options                       its settings, a pydantic model
-    credit(options, inputs, samples, problems, batch_size, at) -> Iterator[TokenCredit]
+    credit(options, request) -> Iterator[TokenCredit]
+
+and, where it has use for them,
+
+    Options          its settings, a pydantic model
+    NEEDS            the inputs that it reads besides policy, samples and problems: "reward_model", "edits", or a model
+                     that the recipe trains for it (upstream in `flows/config.py`)
+    LEAST_SAMPLES    of a problem, that it compares
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,6 +22,22 @@ import torch
 from pydantic import BaseModel, Field, ValidationInfo, field_validator
 
 from tasks import parts
+
+
+class NoOptions(BaseModel, extra="forbid", frozen=True):
+    """The settings of a credit source that has none."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a credit source is asked about. inputs: policy (folder), samples and problems (whole tables), and those of
+    NEEDS; samples: the rows to be credited; problems: theirs, by id; batch_size: sequences read at once."""
+
+    inputs: Mapping[str, Path]
+    samples: Sequence[Mapping[str, Any]]
+    problems: Mapping[str, Mapping[str, Any]]
+    batch_size: int
+    at: torch.device
 
 
 @dataclass(frozen=True)
@@ -54,13 +73,13 @@ class CreditOptions(BaseModel, extra="forbid", frozen=True):
             if given:
                 raise ValueError("settings need a credit source: name it as credit")
             return given
-        full: dict[str, Any] = parts.settings(source(info.data["credit"]).Options, given, "settings").model_dump()
+        full: dict[str, Any] = own_options(info.data["credit"], given).model_dump()
         return full
 
     @property
     def needs(self) -> tuple[str, ...]:
         """What the credit source reads besides policy, samples and problems."""
-        return tuple(source(self.credit).NEEDS) if self.credit else ()
+        return tuple(getattr(source(self.credit), "NEEDS", ())) if self.credit else ()
 
     @property
     def least_samples(self) -> int:
@@ -76,12 +95,16 @@ class CreditOptions(BaseModel, extra="forbid", frozen=True):
     ) -> list[TokenCredit]:
         """The credit of each sample, in order. samples: rows; problems: by id."""
         assert self.credit is not None
-        module = source(self.credit)
-        own = parts.settings(module.Options, self.settings, "settings")
-        given = module.credit(own, inputs, samples, problems, self.batch_size, at)
+        request = Request(inputs, samples, problems, self.batch_size, at)
+        given = source(self.credit).credit(own_options(self.credit, self.settings), request)
         return sorted(given, key=lambda one: one.row)
 
 
 def source(name: str) -> ModuleType:
     """The module of a credit source."""
     return parts.get("tasks.credit", name, "credit source")
+
+
+def own_options(name: str, settings: Mapping[str, Any]) -> Any:
+    """A credit source's settings as an instance of its options."""
+    return parts.settings(getattr(source(name), "Options", NoOptions), settings, "settings")

@@ -2,13 +2,13 @@
 
 import statistics
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from tasks.credit import Request
 from tasks.records import read_table
 
 EPSILON = 1e-4  # beside the deviation, as TRL has it: where all outcomes are equal the advantage is 0
@@ -22,12 +22,11 @@ class Member:
     group: list[int]
 
 
-def groups(
-    samples: Path, rows: Sequence[Mapping[str, Any]], *columns: str
-) -> tuple[list[dict[str, Any]], list[Member]]:
-    """Everyone: the samples of each problem that `rows` are about, whichever shard they stand in, with sample_id,
-    problem_id, these columns and outcome (1.0 right, 0.0 wrong); and where each of `rows` is among them."""
-    frame = read_table("samples", samples, ["sample_id", "problem_id", "is_right", *columns])
+def groups(request: Request, *columns: str) -> tuple[list[dict[str, Any]], list[Member]]:
+    """Everyone: all samples of each problem that is asked about, whichever shard they stand in, with sample_id,
+    problem_id, these columns and outcome (1.0 right, 0.0 wrong); and where each of the request's is among them."""
+    rows = request.samples
+    frame = read_table("samples", request.inputs["samples"], ["sample_id", "problem_id", "is_right", *columns])
     asked = frame.filter(pl.col("problem_id").is_in({row["problem_id"] for row in rows}))
     everyone = asked.with_columns(outcome=pl.col("is_right").cast(pl.Float64)).to_dicts()
     places, members = {}, defaultdict(list)

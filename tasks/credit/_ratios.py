@@ -1,15 +1,14 @@
 """How much likelier one model finds completions than the policy that they are compared with, token by token."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from models import policy
 from models.batch import Example
 from models.logprobs import completion_logprobs
+from tasks.credit import Request
 
 
 def examples_of(samples: Sequence[Mapping[str, Any]]) -> list[Example]:
@@ -17,21 +16,17 @@ def examples_of(samples: Sequence[Mapping[str, Any]]) -> list[Example]:
     return [Example(sample["prompt_ids"], sample["completion_ids"]) for sample in samples]
 
 
-def logprobs_of(folder: Path, examples: Sequence[Example], batch_size: int, at: torch.device) -> list[Tensor]:
-    """log p of each example's completion tokens under the model in `folder`, (n,) fp32 each."""
-    model, _ = policy.shared(folder, at)
-    found = dict(completion_logprobs(model, examples, batch_size))
+def logprobs_of(request: Request, name: str, examples: Sequence[Example]) -> list[Tensor]:
+    """log p of each example's completion tokens under the model of an input, (n,) fp32 each."""
+    model, _ = policy.shared(request.inputs[name], request.at)
+    found = dict(completion_logprobs(model, examples, request.batch_size))
     return [found[row] for row in range(len(examples))]
 
 
-def log_ratios(
-    inputs: Mapping[str, Path], samples: Sequence[Mapping[str, Any]], batch_size: int, at: torch.device
-) -> list[Tensor]:
-    """log π_φ(y_t) − log π_ref(y_t) of each sample, (n,): of the model trained to give credit to the policy.
-
-    inputs: credit_model and policy (folders)."""
+def log_ratios(request: Request, samples: Sequence[Mapping[str, Any]]) -> list[Tensor]:
+    """log π_φ(y_t) − log π_ref(y_t) of each sample, (n,): of the input credit_model to the policy."""
     examples = examples_of(samples)
-    both = (logprobs_of(inputs[name], examples, batch_size, at) for name in ("credit_model", "policy"))
+    both = (logprobs_of(request, name, examples) for name in ("credit_model", "policy"))
     return [ours - theirs for ours, theirs in zip(*both, strict=True)]
 
 

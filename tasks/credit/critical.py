@@ -9,35 +9,19 @@ Worked example, two tokens: the right model gives (0.8, 0.2), the wrong one (0.5
 and log(0.08): s = 1.28 / 1.36 = 0.941 for the first and 0.059 for the second.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any
-
-import torch
-from pydantic import BaseModel
+from collections.abc import Iterator
 
 from models import policy
 from models.logprobs import contrasted_probabilities
-from tasks.credit import TokenCredit
+from tasks.credit import NoOptions, Request, TokenCredit
 from tasks.credit._ratios import examples_of
 
 NEEDS = ("right_model", "wrong_model")
 
 
-class Options(BaseModel, extra="forbid", frozen=True):
-    pass
-
-
-def credit(
-    options: Options,
-    inputs: Mapping[str, Path],
-    samples: Sequence[Mapping[str, Any]],
-    problems: Mapping[str, Mapping[str, Any]],
-    batch_size: int,
-    at: torch.device,
-) -> Iterator[TokenCredit]:
-    """inputs: right_model and wrong_model (folders). samples: rows. Yields one TokenCredit a sample; its rewards are
+def credit(options: NoOptions, request: Request) -> Iterator[TokenCredit]:
+    """inputs: right_model and wrong_model (folders). Yields one TokenCredit a sample; its rewards are
     its probabilities."""
-    right, wrong = (policy.shared(inputs[name], at)[0] for name in NEEDS)
-    for row, likely in contrasted_probabilities(right, wrong, examples_of(samples), batch_size):
+    right, wrong = (policy.shared(request.inputs[name], request.at)[0] for name in NEEDS)
+    for row, likely in contrasted_probabilities(right, wrong, examples_of(request.samples), request.batch_size):
         yield TokenCredit(row, likely.tolist(), likely.tolist())

@@ -6,9 +6,7 @@ The prompt is the one the GRM was trained to rewrite with, and nothing is forced
 with the reference solution left out of a part of its prompts gives credit on problems that have none.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
 
 import torch
 from pydantic import BaseModel, Field
@@ -17,7 +15,7 @@ from models import policy
 from models.batch import Example
 from models.logprobs import completion_logprobs
 from models.reward import token_rewards
-from tasks.credit import TokenCredit
+from tasks.credit import Request, TokenCredit
 from tasks.prompts import grm_parts, rewrite_prompt
 
 NEEDS = ("reward_model",)
@@ -33,22 +31,15 @@ class Options(BaseModel, extra="forbid", frozen=True):
     )
 
 
-def credit(
-    options: Options,
-    inputs: Mapping[str, Path],
-    samples: Sequence[Mapping[str, Any]],
-    problems: Mapping[str, Mapping[str, Any]],
-    batch_size: int,
-    at: torch.device,
-) -> Iterator[TokenCredit]:
-    """inputs: reward_model (folder). samples: rows; problems: by id. Yields one TokenCredit a sample."""
-    model, tokenizer = policy.shared(inputs["reward_model"], at)
+def credit(options: Options, request: Request) -> Iterator[TokenCredit]:
+    """inputs: reward_model (folder). Yields one TokenCredit a sample."""
+    model, tokenizer = policy.shared(request.inputs["reward_model"], request.at)
     examples = []
-    for sample in samples:
-        parts = grm_parts(problems[sample["problem_id"]], sample, options.with_reference)
+    for sample in request.samples:
+        parts = grm_parts(request.problems[sample["problem_id"]], sample, options.with_reference)
         examples.append(Example(rewrite_prompt(tokenizer, *parts), sample["completion_ids"]))
-    for row, logprobs in completion_logprobs(model, examples, batch_size):
-        yield rewarded(options, row, logprobs, samples[row]["is_right"])
+    for row, logprobs in completion_logprobs(model, examples, request.batch_size):
+        yield rewarded(options, row, logprobs, request.samples[row]["is_right"])
 
 
 def rewarded(options: Options, row: int, logprobs: torch.Tensor, is_right: bool) -> TokenCredit:

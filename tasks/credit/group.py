@@ -7,35 +7,18 @@ all right or all wrong gives no credit. The samples table holds no text of a pro
 times counts once.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
 
-import torch
-from pydantic import BaseModel
-
-from tasks.credit import TokenCredit
+from tasks.credit import NoOptions, Request, TokenCredit
 from tasks.credit._groups import groups, scale
 
-NEEDS = ()
 LEAST_SAMPLES = 2
 
 
-class Options(BaseModel, extra="forbid", frozen=True):
-    pass
-
-
-def credit(
-    options: Options,
-    inputs: Mapping[str, Path],
-    samples: Sequence[Mapping[str, Any]],
-    problems: Mapping[str, Mapping[str, Any]],
-    batch_size: int,
-    at: torch.device,
-) -> Iterator[TokenCredit]:
-    """inputs: samples (the whole table). samples: rows. Yields one TokenCredit a sample; nothing is loaded."""
-    everyone, members = groups(inputs["samples"], samples)
+def credit(options: NoOptions, request: Request) -> Iterator[TokenCredit]:
+    """Yields one TokenCredit a sample; no model is loaded."""
+    everyone, members = groups(request)
     for row, member in enumerate(members):
         mean, deviation = scale([everyone[other]["outcome"] for other in member.group])
         advantage = (everyone[member.place]["outcome"] - mean) / deviation
-        yield TokenCredit(row, [advantage] * len(samples[row]["completion_ids"]))
+        yield TokenCredit(row, [advantage] * len(request.samples[row]["completion_ids"]))

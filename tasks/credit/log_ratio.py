@@ -6,31 +6,15 @@ With π_φ trained by DPO this is the token reward that DPO implies (Rafailov et
 π_φ from `models/objectives/implicit_reward.py` an implicit process reward (Yuan et al., arXiv 2412.01981).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
 
-import torch
-from pydantic import BaseModel
-
-from tasks.credit import TokenCredit
+from tasks.credit import NoOptions, Request, TokenCredit
 from tasks.credit._ratios import log_ratios
 
 NEEDS = ("credit_model",)
 
 
-class Options(BaseModel, extra="forbid", frozen=True):
-    pass
-
-
-def credit(
-    options: Options,
-    inputs: Mapping[str, Path],
-    samples: Sequence[Mapping[str, Any]],
-    problems: Mapping[str, Mapping[str, Any]],
-    batch_size: int,
-    at: torch.device,
-) -> Iterator[TokenCredit]:
-    """inputs: credit_model and policy (folders). samples: rows. Yields one TokenCredit a sample."""
-    for row, ratios in enumerate(log_ratios(inputs, samples, batch_size, at)):
+def credit(options: NoOptions, request: Request) -> Iterator[TokenCredit]:
+    """inputs: credit_model and policy (folders). Yields one TokenCredit a sample."""
+    for row, ratios in enumerate(log_ratios(request, request.samples)):
         yield TokenCredit(row, ratios.tolist())

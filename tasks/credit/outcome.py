@@ -5,16 +5,11 @@
 The instance-level reward that RLMEC's paper compares with (arXiv 2401.06081, "vanilla PPO").
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
 
-import torch
 from pydantic import BaseModel, Field
 
-from tasks.credit import TokenCredit
-
-NEEDS = ()
+from tasks.credit import Request, TokenCredit
 
 
 class Options(BaseModel, extra="forbid", frozen=True):
@@ -22,15 +17,8 @@ class Options(BaseModel, extra="forbid", frozen=True):
     wrong: float = Field(-1.0, description="reward of every token of a wrong sample")
 
 
-def credit(
-    options: Options,
-    inputs: Mapping[str, Path],
-    samples: Sequence[Mapping[str, Any]],
-    problems: Mapping[str, Mapping[str, Any]],
-    batch_size: int,
-    at: torch.device,
-) -> Iterator[TokenCredit]:
-    """samples: rows. Yields one TokenCredit a sample; nothing is loaded."""
-    for row, sample in enumerate(samples):
+def credit(options: Options, request: Request) -> Iterator[TokenCredit]:
+    """Yields one TokenCredit a sample; nothing is loaded."""
+    for row, sample in enumerate(request.samples):
         reward = options.right if sample["is_right"] else options.wrong
         yield TokenCredit(row, [reward] * len(sample["completion_ids"]))

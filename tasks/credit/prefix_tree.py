@@ -13,21 +13,12 @@ wrong one a earns −0.707 and c −1.414.
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
-import torch
-from pydantic import BaseModel
-
-from tasks.credit import TokenCredit
+from tasks.credit import NoOptions, Request, TokenCredit
 from tasks.credit._groups import groups, scale
 
-NEEDS = ()
 LEAST_SAMPLES = 2
-
-
-class Options(BaseModel, extra="forbid", frozen=True):
-    pass
 
 
 class Tree:
@@ -57,16 +48,9 @@ class Tree:
         return [self.totals[node] / self.counts[node] for node in self.path(ids)]
 
 
-def credit(
-    options: Options,
-    inputs: Mapping[str, Path],
-    samples: Sequence[Mapping[str, Any]],
-    problems: Mapping[str, Mapping[str, Any]],
-    batch_size: int,
-    at: torch.device,
-) -> Iterator[TokenCredit]:
-    """inputs: samples (the whole table). samples: rows. Yields one TokenCredit a sample; nothing is loaded."""
-    everyone, members = groups(inputs["samples"], samples, "completion_ids")
+def credit(options: NoOptions, request: Request) -> Iterator[TokenCredit]:
+    """Yields one TokenCredit a sample; no model is loaded."""
+    everyone, members = groups(request, "completion_ids")
     trees: dict[str, Tree] = {}
     for row, member in enumerate(members):
         sample, group = everyone[member.place], [everyone[other] for other in member.group]

@@ -11,15 +11,12 @@ the first b = −0.4 and b_o = 0: a earns 0.7 + 0.5 + 1 = 2.2 and b 0.5 + 1 = 1.
 earns −0.6 − 1 = −1.6.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator
 from statistics import fmean
-from typing import Any
 
-import torch
 from pydantic import BaseModel, Field
 
-from tasks.credit import TokenCredit
+from tasks.credit import Request, TokenCredit
 from tasks.credit._groups import groups
 from tasks.credit._ratios import log_ratios, to_the_end
 
@@ -31,18 +28,11 @@ class Options(BaseModel, extra="forbid", frozen=True):
     beta: float = Field(0.05, gt=0, description="what a nat of log-ratio earns")
 
 
-def credit(
-    options: Options,
-    inputs: Mapping[str, Path],
-    samples: Sequence[Mapping[str, Any]],
-    problems: Mapping[str, Mapping[str, Any]],
-    batch_size: int,
-    at: torch.device,
-) -> Iterator[TokenCredit]:
-    """inputs: credit_model and policy (folders), samples (the whole table). samples: rows. Yields one TokenCredit a
+def credit(options: Options, request: Request) -> Iterator[TokenCredit]:
+    """inputs: credit_model and policy (folders), samples (the whole table). Yields one TokenCredit a
     sample; a problem's only sample earns nothing."""
-    everyone, members = groups(inputs["samples"], samples, "prompt_ids", "completion_ids")
-    rewards = [options.beta * ratios for ratios in log_ratios(inputs, everyone, batch_size, at)]
+    everyone, members = groups(request, "prompt_ids", "completion_ids")
+    rewards = [options.beta * ratios for ratios in log_ratios(request, everyone)]
     for row, member in enumerate(members):
         own, others = rewards[member.place], [other for other in member.group if other != member.place]
         if not others:

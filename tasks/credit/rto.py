@@ -11,15 +11,12 @@ Worked example, two samples of a problem, limit 0.05: "a b" is right with r = 0.
 r = −0.03. The sums are 0.97 and −0.03, b = 0.47: a earns 0.97 − 0.47 = 0.5, b 0.95 − 0.47 = 0.48, c −0.5.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator
 from statistics import fmean
-from typing import Any
 
-import torch
 from pydantic import BaseModel, Field
 
-from tasks.credit import TokenCredit
+from tasks.credit import Request, TokenCredit
 from tasks.credit._groups import groups
 from tasks.credit._ratios import log_ratios, to_the_end
 
@@ -32,19 +29,12 @@ class Options(BaseModel, extra="forbid", frozen=True):
     limit: float = Field(0.05, gt=0, description="what a token's log-ratio earns or costs at most")
 
 
-def credit(
-    options: Options,
-    inputs: Mapping[str, Path],
-    samples: Sequence[Mapping[str, Any]],
-    problems: Mapping[str, Mapping[str, Any]],
-    batch_size: int,
-    at: torch.device,
-) -> Iterator[TokenCredit]:
-    """inputs: credit_model and policy (folders), samples (the whole table). samples: rows. Yields one TokenCredit a
+def credit(options: Options, request: Request) -> Iterator[TokenCredit]:
+    """inputs: credit_model and policy (folders), samples (the whole table). Yields one TokenCredit a
     sample."""
-    everyone, members = groups(inputs["samples"], samples, "prompt_ids", "completion_ids")
+    everyone, members = groups(request, "prompt_ids", "completion_ids")
     returns = []
-    for sample, ratios in zip(everyone, log_ratios(inputs, everyone, batch_size, at), strict=True):
+    for sample, ratios in zip(everyone, log_ratios(request, everyone), strict=True):
         rewards = (options.beta * ratios).clamp(-options.limit, options.limit)
         rewards[-1] += sample["outcome"]
         returns.append(to_the_end(rewards))

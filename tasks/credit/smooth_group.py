@@ -13,17 +13,13 @@ Worked example, four samples in two steps: right, wrong | right, right. The firs
 blends are 0.25: the two right samples earn 0.25 where `group` by steps would give them nothing.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator, Sequence
 
-import torch
 from pydantic import BaseModel, Field
 
-from tasks.credit import TokenCredit
+from tasks.credit import Request, TokenCredit
 from tasks.credit._groups import groups, scale
 
-NEEDS = ()
 LEAST_SAMPLES = 2
 
 
@@ -31,20 +27,13 @@ class Options(BaseModel, extra="forbid", frozen=True):
     steps: int = Field(2, ge=1, description="steps that a problem's samples are dealt to")
 
 
-def credit(
-    options: Options,
-    inputs: Mapping[str, Path],
-    samples: Sequence[Mapping[str, Any]],
-    problems: Mapping[str, Mapping[str, Any]],
-    batch_size: int,
-    at: torch.device,
-) -> Iterator[TokenCredit]:
-    """inputs: samples (the whole table). samples: rows. Yields one TokenCredit a sample; nothing is loaded."""
-    everyone, members = groups(inputs["samples"], samples)
+def credit(options: Options, request: Request) -> Iterator[TokenCredit]:
+    """Yields one TokenCredit a sample; no model is loaded."""
+    everyone, members = groups(request)
     for row, member in enumerate(members):
         outcomes = [everyone[other]["outcome"] for other in member.group]
         advantage = smoothed(outcomes, options.steps)[member.group.index(member.place)]
-        yield TokenCredit(row, [advantage] * len(samples[row]["completion_ids"]))
+        yield TokenCredit(row, [advantage] * len(request.samples[row]["completion_ids"]))
 
 
 def smoothed(outcomes: Sequence[float], steps: int) -> list[float]:

@@ -3,27 +3,15 @@
 p_t = π_ref(y_t | prompt, y_<t), and R_t from it as in `grm`
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
 
-import torch
-
-from tasks.credit import TokenCredit, grm
+from tasks.credit import Request, TokenCredit, grm
 from tasks.credit._ratios import examples_of, logprobs_of
 
-NEEDS = ()
 Options = grm.Options
 
 
-def credit(
-    options: Options,
-    inputs: Mapping[str, Path],
-    samples: Sequence[Mapping[str, Any]],
-    problems: Mapping[str, Mapping[str, Any]],
-    batch_size: int,
-    at: torch.device,
-) -> Iterator[TokenCredit]:
-    """inputs: policy (folder). samples: rows. Yields one TokenCredit a sample."""
-    for row, logprobs in enumerate(logprobs_of(inputs["policy"], examples_of(samples), batch_size, at)):
-        yield grm.rewarded(options, row, logprobs, samples[row]["is_right"])
+def credit(options: Options, request: Request) -> Iterator[TokenCredit]:
+    """inputs: policy (folder). Yields one TokenCredit a sample."""
+    for row, logprobs in enumerate(logprobs_of(request, "policy", examples_of(request.samples))):
+        yield grm.rewarded(options, row, logprobs, request.samples[row]["is_right"])

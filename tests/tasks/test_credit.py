@@ -8,6 +8,8 @@ import torch
 
 from models import policy
 from tasks.credit import (
+    NoOptions,
+    Request,
     contrast,
     critical,
     edits,
@@ -26,6 +28,13 @@ from tasks.records import table, write_table
 CPU = torch.device("cpu")
 
 
+def asked(source, inputs, rows, problems, **options):
+    """The rewards that a credit source gives each of the rows."""
+    own = getattr(source, "Options", NoOptions)(**options)
+    given = source.credit(own, Request(inputs, rows, problems, 2, CPU))
+    return [credit.rewards for credit in sorted(given, key=lambda credit: credit.row)]
+
+
 @pytest.fixture
 def credits_of(tmp_path):
     """The rewards that a credit source gives the samples (problem, token ids, right or wrong) from `first` on."""
@@ -38,8 +47,7 @@ def credits_of(tmp_path):
         ]  # fmt: skip
         path = Path(tmp_path, "samples.parquet")
         write_table(table("samples", rows), "samples", path)
-        given = source.credit(source.Options(**options), {"samples": path}, rows[first:], {}, 8, CPU)
-        return [credit.rewards for credit in sorted(given, key=lambda credit: credit.row)]
+        return asked(source, {"samples": path}, rows[first:], {}, **options)
 
     return give
 
@@ -177,8 +185,7 @@ def logprobs_under(folder, prompt, ids):
 
 
 def given_by(source, folders, rows):
-    given = source.credit(source.Options(), folders, rows, {"p": PROBLEM}, 2, CPU)
-    return [one.rewards for one in sorted(given, key=lambda one: one.row)]
+    return asked(source, folders, rows, {"p": PROBLEM})
 
 
 def test_a_tuned_model_credits_what_it_finds_likelier_than_the_policy(folders, tokenizer):

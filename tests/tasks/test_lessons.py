@@ -7,7 +7,6 @@ from flows.config import load_config
 from models import policy
 from models.batch import Example
 from models.logprobs import completion_logprobs
-from tasks.credit import contrast
 from tasks.errors import UserError
 from tasks.lessons import Lessons
 from tasks.pair import PairOptions, pair
@@ -170,7 +169,7 @@ def test_the_halves_of_a_pair_get_the_credit_of_their_own_tokens(taught, tokeniz
         sampled, rewritten = lessons.examples(row)
         sample = samples.row(row, named=True)
         asked = [sample, {**sample, "completion_ids": rewritten.completion_ids}]
-        given = sorted(contrast.credit(contrast.Options(), taught, asked, problems, 2, at), key=lambda one: one.row)
+        given = PairOptions(credit="contrast").give(taught, asked, problems, at)
         assert sampled.scores["reward"] == pytest.approx(given[0].rewards, abs=1e-5)
         assert rewritten.scores["reward"] == pytest.approx(given[1].rewards, abs=1e-5)
         assert sampled.reference_logprobs is not None
