@@ -108,6 +108,17 @@ def add_prune(parser: argparse.ArgumentParser) -> None:
     add("--delete", action="store_true", help="delete, rather than show what would be")
 
 
+def add_show(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("run", metavar="RUN", help="a run's id, the beginning of one, its name, or latest")
+    add("sample", nargs="?", metavar="SAMPLE", help="a row of the list, or the beginning of an id (default: the list)")
+    verdict = parser.add_mutually_exclusive_group()
+    verdict.add_argument("--right", dest="verdict", action="store_const", const=True, help="list right samples only")
+    verdict.add_argument("--wrong", dest="verdict", action="store_const", const=False, help="list wrong samples only")
+    add("--limit", type=positive, default=20, metavar="N", help="rows of the list (default: 20)")
+    add("--json", action="store_true", help="print the numbers on standard output")
+
+
 def add_list(parser: argparse.ArgumentParser) -> None:
     from flows.listing import KINDS
 

@@ -24,6 +24,7 @@ from flows.arguments import (
     add_rollback,
     add_run,
     add_serve,
+    add_show,
     add_ui,
 )
 from flows.home import home, quieten
@@ -174,6 +175,27 @@ def prune(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def show(arguments: argparse.Namespace) -> int:
+    """Show a run's samples, or one with its token rewards and edits; with --json as numbers."""
+    from flows.samples import Scored
+    from flows.show import show_list, show_sample
+    from flows.store import open_store
+
+    scored = Scored(open_store(), arguments.run)
+    if arguments.sample is not None:
+        found = scored.sample(arguments.sample)
+        print(json.dumps(found)) if arguments.json else show_sample(found)
+        return 0
+    listed = scored.listed()
+    if arguments.verdict is not None:
+        listed = listed.filter(is_right=arguments.verdict)
+    if arguments.json:
+        print(json.dumps({**scored.heading, "samples": listed.head(arguments.limit).to_dicts()}))
+    else:
+        show_list(scored.heading, listed, arguments.limit)
+    return 0
+
+
 def list_things(arguments: argparse.Namespace) -> int:
     """Print what there is of a kind, a line each."""
     from flows.listing import lines
@@ -205,6 +227,7 @@ COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None], Comman
     "serve": ("the recurring flow on a schedule, until Ctrl-C", add_serve, serve),
     "rollback": ("make the champion before this one champion again", add_rollback, rollback),
     "prune": ("what the store no longer needs, and with --delete, away with it", add_prune, prune),
+    "show": ("a run's samples: which tokens are rewarded, and what a rewrite edits", add_show, show),
     "list": (
         "what there is: presets, recipes, stages, datasets, teachers, credits, objectives, runs",
         add_list,
