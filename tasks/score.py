@@ -22,7 +22,7 @@ from tasks.work import ALONE, Span, Work
 
 
 class ScoreOptions(BaseModel, extra="forbid", frozen=True):
-    credit: str = Field("grm", description="the credit source, a file of tasks/credit")
+    credit: str = Field("grm", description="the credit source, a file of tasks/credit or a path")
     settings: dict[str, Any] = Field(
         default_factory=dict, description="the credit source's own options", validate_default=True
     )
@@ -32,7 +32,7 @@ class ScoreOptions(BaseModel, extra="forbid", frozen=True):
 
     def parts(self) -> list[str]:
         """The modules that these options name by key."""
-        return [f"tasks.credit.{self.credit}"]
+        return [parts.module_name("tasks.credit", self.credit)]
 
     @field_validator("settings")
     @classmethod
@@ -94,7 +94,7 @@ def score_shard(options: ScoreOptions, inputs: Mapping[str, Path], span: Span) -
     rows: list[dict[str, object]] = [
         {
             "sample_id": sample["sample_id"],
-            "credit_source": options.credit,
+            "credit_source": parts.short(options.credit),
             "probabilities": by_row[row].probabilities,
             "rewards": by_row[row].rewards,
             "reference_logprobs": reference[row].tolist(),
