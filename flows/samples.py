@@ -140,7 +140,8 @@ class Scored:
 
         source = self.store.client.get_run(self.stages["sample"]).data.tags["rlmec.input.policy"]
         external = source.removeprefix("external:")
-        place = external if external != source else self.fetched(source, "model")
+        local = Path(external).expanduser()
+        place = (local if local.is_dir() else external) if external != source else self.fetched(source, "model")
         try:
             return AutoTokenizer.from_pretrained(place)
         except Exception as error:

@@ -54,6 +54,13 @@ def write_tables(out, tokenizer) -> None:
     write_table(table("rewrites", rewrites), "rewrites", out / "rewrites.parquet")
 
 
+def tables_of_sample(factory, tables):
+    """A folder with the samples alone."""
+    folder = factory.mktemp("outside")
+    shutil.copy(tables / "samples.parquet", folder)
+    return folder
+
+
 def pipeline(store: Store, recipe: str, stages: dict[str, str]) -> str:
     """A finished pipeline that links these stages."""
     tags = {"rlmec.kind": "pipeline", "rlmec.recipe": recipe}
@@ -84,6 +91,9 @@ def runs(tmp_path_factory, empty_database, tokenizer, policy_folder):
                 shutil.copy(tables / f"{outputs[stage]}.parquet", out)
             made[stage] = store.commit(run, out, 1.0).run_id
         sft = pipeline(store, "sft", {"prepare": made["prepare"]})
+        outside = {"rlmec.stage": "sample", "rlmec.key": "x", "rlmec.input.policy": f"external:{policy_folder}"}
+        run = store.commit(store.start("sample", outside), tables_of_sample(tmp_path_factory, tables), 1.0).run_id
+        pipeline(store, "checkpoint", made | {"sample": run})
         yield {"sft": sft, "rlmec": pipeline(store, "rlmec", made), "folder": folder}
 
 
@@ -181,6 +191,10 @@ def test_json_has_every_number_and_nothing_else_on_standard_output(show, tokeniz
     assert (found["row"], found["recipe"], found["rewrite"]["reject_reason"]) == (1, "rlmec", None)
     listed = json.loads(show("latest", "--json", "--limit", "2")[1])
     assert [row["sample_id"] for row in listed["samples"]] == ["aa11", "aa22"]
+
+
+def test_a_run_from_a_checkpoint_of_the_users_reads_its_tokenizer_there(show):
+    assert show("toy-checkpoint-0", "1")[1].splitlines()[3:] == show("latest", "1")[1].splitlines()[3:]
 
 
 @pytest.mark.parametrize(
