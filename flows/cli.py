@@ -14,6 +14,19 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flows.arguments import (
+    add_compare,
+    add_doctor,
+    add_evaluate,
+    add_improve,
+    add_list,
+    add_prune,
+    add_rollback,
+    add_run,
+    add_serve,
+    add_show,
+    add_ui,
+)
 from flows.home import home, quieten
 from tasks.errors import UserError
 
@@ -182,6 +195,27 @@ def prune(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def show(arguments: argparse.Namespace) -> int:
+    """Show a run's samples, or one with its token rewards and edits; with --json as numbers."""
+    from flows.samples import Scored
+    from flows.show import show_list, show_sample
+    from flows.store import open_store
+
+    scored = Scored(open_store(), arguments.run)
+    if arguments.sample is not None:
+        found = scored.sample(arguments.sample)
+        print(json.dumps(found)) if arguments.json else show_sample(found)
+        return 0
+    listed = scored.listed()
+    if arguments.verdict is not None:
+        listed = listed.filter(is_right=arguments.verdict)
+    if arguments.json:
+        print(json.dumps({**scored.heading, "samples": listed.head(arguments.limit).to_dicts()}))
+    else:
+        show_list(scored.heading, listed, arguments.limit)
+    return 0
+
+
 def list_things(arguments: argparse.Namespace) -> int:
     """Print what there is of a kind, a line each."""
     from flows.listing import lines
@@ -205,129 +239,6 @@ def doctor(arguments: argparse.Namespace) -> int:
     return check(with_prefect=arguments.prefect)
 
 
-def add_run(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add("preset", nargs="?", metavar="PRESET", help="a preset's name or TOML file (default: tiny)")
-    add("--recipe", metavar="NAME", help="a recipe's name or TOML file (default: rlmec)")
-    add("--seed", type=int, metavar="N", help="the run's seed (default: 0)")
-    add("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="set an option; repeatable")
-    add("--force", action="append", default=[], metavar="STAGE", help="run a stage again; repeatable")
-    add("--only", metavar="STAGE", help="run this stage alone, on what its upstream stages left in the store")
-    add("--until", metavar="STAGE", help="stop after this stage")
-    add("--from-run", metavar="RUN", help="take earlier stages from this run (id, its beginning, or name)")
-    add("--dry-run", action="store_true", help="check everything and print the plan with sizes; train nothing")
-    add("--json", action="store_true", help="print summary.json on standard output")
-
-
-def add_evaluate(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add("checkpoint", metavar="CHECKPOINT", help="a local folder, a hub id, or models:/rlmec-tiny@candidate")
-    add(
-        "--benchmarks",
-        required=True,
-        metavar="NAME,…",
-        help="datasets, their splits as NAME:SPLIT, or your .jsonl files",
-    )
-    add("--against", metavar="CHECKPOINT", help="another checkpoint, to compare with on the same problems")
-    add("--data", metavar="FOLDER", help="holds a folder of published files for each dataset (default: from the hub)")
-    add("--samples", type=int, metavar="N", help="N completions a problem: pass@k and majority vote (default: greedy)")
-    add("--seed", type=int, metavar="N", help="draws the samples (default: 0)")
-    add("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="set an option; repeatable")
-    add("--force", action="append", default=[], metavar="STAGE", help="run a stage again; repeatable")
-    add("--json", action="store_true", help="print summary.json on standard output")
-
-
-def add_compare(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add("recipes", nargs="*", metavar="RECIPE", help="recipes by name or TOML file")
-    add("--credit", action="store_true", help="compare credit sources, on samples that nothing was trained on")
-    add("--preset", metavar="PRESET", help="a preset's name or TOML file (default: tiny)")
-    add("--seeds", type=numbers(int), metavar="N,…", help="seeds of the runs (default: 0,1,2)")
-    add("--rates", type=numbers(float), metavar="X,…", help="learning rates tried, × the preset's (default: 0.5,1,2)")
-    add("--tuning-seed", type=int, metavar="N", help="the seed that learning rates are chosen on (default: 1000)")
-    add("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="set an option; repeatable")
-    add("--json", action="store_true", help="print the numbers on standard output")
-
-
-def numbers(kind: Callable[[str], int | float]) -> Callable[[str], list[int | float]]:
-    """Reads `0,1,2`."""
-
-    def read(text: str) -> list[int | float]:
-        return [kind(part) for part in text.split(",")]
-
-    read.__name__ = "number list"  # argparse says so of a value that does not fit
-    return read
-
-
-def add_improve(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add_rounds(parser)
-    add("--rounds", type=positive, default=1, metavar="N", help="rounds one after the other (default: 1)")
-    add("--json", action="store_true", help="print each round's summary on standard output")
-
-
-def add_serve(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add_rounds(parser)
-    add("--cron", required=True, metavar="SCHEDULE", help="minute, hour, day, month, weekday, such as '0 3 * * 1'")
-    add_listener(parser, 4200, "the Prefect server")
-
-
-def add_rounds(parser: argparse.ArgumentParser) -> None:
-    """What a round of the recurring flow depends on."""
-    add = parser.add_argument
-    add("preset", nargs="?", metavar="PRESET", help="a preset's name or TOML file (default: tiny)")
-    add("--recipe", metavar="NAME", help="a recipe's name or TOML file (default: rlmec)")
-    add("--seed", type=int, metavar="N", help="every round draws its own seed from this one (default: 0)")
-    add("--level", type=share, metavar="P", help="of the paired test that a new champion must pass (default: 0.05)")
-    add("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="set an option; repeatable")
-
-
-def positive(text: str) -> int:
-    """A whole number above 0."""
-    if (number := int(text)) < 1:
-        raise ValueError
-    return number
-
-
-def share(text: str) -> float:
-    """A number between 0 and 1."""
-    if not 0 < (number := float(text)) < 1:
-        raise ValueError
-    return number
-
-
-def add_rollback(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("preset", nargs="?", metavar="PRESET", help="a preset's name or TOML file (default: tiny)")
-
-
-def add_prune(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add("--keep", type=positive, default=20, metavar="N", help="newest finished runs that stay (default: 20)")
-    add("--delete", action="store_true", help="delete, rather than show what would be")
-
-
-def add_list(parser: argparse.ArgumentParser) -> None:
-    from flows.listing import KINDS
-
-    parser.add_argument("kind", choices=list(KINDS))
-
-
-def add_ui(parser: argparse.ArgumentParser) -> None:
-    add_listener(parser, 5000, "the page")
-
-
-def add_listener(parser: argparse.ArgumentParser, port: int, what: str) -> None:
-    """Where a server listens."""
-    add = parser.add_argument
-    add("--host", default="127.0.0.1", metavar="ADDRESS", help=f"where {what} listens (default: 127.0.0.1)")
-    add("--port", type=int, default=port, metavar="N", help=f"its port (default: {port})")
-
-
-def add_doctor(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--prefect", action="store_true", help="also start Prefect's server once (10 s)")
-
-
 COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None], Command]] = {
     "run": ("run the method, or the stages of it that are not in the store", add_run, run),
     "evaluate": ("a checkpoint's accuracy on benchmarks, alone or against another's", add_evaluate, evaluate),
@@ -336,6 +247,7 @@ COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None], Comman
     "serve": ("the recurring flow on a schedule, until Ctrl-C", add_serve, serve),
     "rollback": ("make the champion before this one champion again", add_rollback, rollback),
     "prune": ("what the store no longer needs, and with --delete, away with it", add_prune, prune),
+    "show": ("a run's samples: which tokens are rewarded, and what a rewrite edits", add_show, show),
     "list": (
         "what there is: presets, recipes, stages, datasets, teachers, credits, objectives, runs",
         add_list,

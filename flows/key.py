@@ -4,7 +4,8 @@
 
 Code counts as syntax trees without docstrings and comments: a better comment reruns nothing. A stage's code
 is its module and every module of `tasks/` and `models/` that it imports, also within functions, or that its
-options name through `parts()`. Files outside the store that they name through `files()` count by content.
+options name through `parts()`, where a path names a file of the user's. Files outside the store that they name
+through `files()` count by content.
 """
 
 import ast
@@ -82,7 +83,10 @@ def sources(start: Iterable[str], roots: tuple[str, ...] = ROOTS) -> dict[str, P
 
 
 def locate(name: str, roots: tuple[str, ...]) -> Path | None:
-    """The source file of a module below one of the root packages, found without importing it; else None."""
+    """The source file of a module below one of the root packages, found without importing it, or a user's own file,
+    which is named by its path; else None."""
+    if name.endswith(".py"):
+        return Path(name)
     root, *rest = name.split(".")
     spec = importlib.util.find_spec(root) if root in roots else None
     for folder in (spec.submodule_search_locations or []) if spec else []:

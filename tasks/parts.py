@@ -1,13 +1,18 @@
 """Parts that are chosen by key: a dataset, a teacher, a credit source, an objective. Each is one file of its folder,
-its name is its key, and a leading underscore marks a piece that several of them share.
+its name is its key, and a leading underscore marks a piece that several of them share. The path of a Python file
+anywhere else is a key, too: it is code, and runs with the rights of whoever names it.
 
     get("tasks.credit", "grm")                      the module tasks/credit/grm.py
+    get("tasks.credit", "mine/random_tokens.py")    the module in that file
     settings(Objective, {"beta": 0.2}, "pairwise")  an instance of its settings, checked
 """
 
-import importlib
+import hashlib
+import importlib.util
 import pkgutil
+import sys
 from functools import cache
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -15,6 +20,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from tasks.errors import UserError
 from tasks.nearest import suggestion
+
+HAS = {  # what a file of each kind must have
+    "tasks.datasets": ("SOURCE", "LICENCE", "SPLITS", "rows"),
+    "tasks.teachers": ("candidates",),
+    "tasks.credit": ("credit",),
+    "models.objectives": ("Objective",),
+}
 
 
 def names(package: str) -> list[str]:
@@ -25,10 +37,52 @@ def names(package: str) -> list[str]:
 
 def get(package: str, name: str, kind: str) -> ModuleType:
     """The module of a part; a UserError names the nearest, or all there are, where there is none of this name."""
+    if is_file(name):
+        return from_file(package, place(name), kind)
     known = names(package)
     if name not in known:
         raise UserError(f"there is no {kind} {name!r}: {suggestion(name, known)}")
     return importlib.import_module(f"{package}.{name}")
+
+
+def is_file(name: str) -> bool:
+    """Whether a key is the path of a Python file."""
+    return name.endswith(".py")
+
+
+def place(name: str) -> Path:
+    """The file of a key that is a path; UserError where there is none."""
+    path = Path(name).expanduser()
+    if not path.is_file():
+        raise UserError(f"{name}: there is no such file")
+    return path.resolve()
+
+
+def short(name: str) -> str:
+    """A part's name in tables and metrics: of a file its name without the folder."""
+    return Path(name).stem if is_file(name) else name
+
+
+def module_name(package: str, name: str) -> str:
+    """What a stage's key finds the code of a part by: a module's name, or the path of a file."""
+    return str(place(name)) if is_file(name) else f"{package}.{name}"
+
+
+@cache
+def from_file(package: str, path: Path, kind: str) -> ModuleType:
+    """The module in a file, loaded once a process; UserError where it cannot be, or lacks what its kind must have."""
+    name = f"_part_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:16]}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None  # as every file that ends in .py has
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)  # a dataclass looks its own module up there
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise UserError(f"{path}: cannot be loaded as a {kind} ({type(error).__name__}: {error})") from error
+    if lacking := [wanted for wanted in HAS[package] if not hasattr(module, wanted)]:
+        raise UserError(f"{path}: a {kind} has {', '.join(HAS[package])}; this file lacks {', '.join(lacking)}")
+    return module
 
 
 def settings(kind: type[Any], given: Any, where: str) -> Any:

@@ -17,7 +17,7 @@ from typing import Literal
 import polars as pl
 from pydantic import BaseModel, Field
 
-from tasks import datasets
+from tasks import datasets, parts
 from tasks.errors import UserError
 from tasks.nearest import suggestion
 from tasks.overlap import exact_overlap, near_overlap, without_duplicates
@@ -31,7 +31,7 @@ class PrepareOptions(BaseModel, extra="forbid", frozen=True):
 
     dataset: str | list[str] | None = Field(
         "arithmetic",
-        description="what is trained on: a dataset, several, or your own .jsonl file or folder; none only to evaluate",
+        description="what is trained on: a dataset, several, or your own .jsonl, folder or .py; none only to evaluate",
     )
     path: str | None = Field(
         None,
@@ -207,7 +207,7 @@ def _benchmark_place(name: str, options: PrepareOptions) -> tuple[str, str, str 
         # A file of its own is a benchmark as a whole; the file that is trained on gives its test tenth.
         return name, "test" if file in trained_on or file.is_dir() else "all", path
     dataset, colon, split = name.partition(":")
-    if dataset not in datasets.names():
+    if dataset not in datasets.names() and not parts.is_file(dataset):
         raise UserError(f"no benchmark is named {name!r}: {suggestion(name, [*own_splits, *datasets.names()])}")
     return dataset, split if colon else "test", options.folder(dataset)
 

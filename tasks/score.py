@@ -13,6 +13,7 @@ from pydantic import Field
 from models import policy
 from models.batch import Example
 from models.logprobs import completion_logprobs
+from tasks import parts
 from tasks.credit import CreditOptions
 from tasks.progress import Log, silent
 from tasks.records import mean, problems_of, read_table, table, write_table
@@ -22,7 +23,7 @@ from tasks.work import ALONE, Span, Work
 class ScoreOptions(CreditOptions):
     credit: str = Field(
         "grm",  # type: ignore[assignment]  # here one is always needed
-        description="the credit source, a file of tasks/credit",
+        description="the credit source, a file of tasks/credit or a path",
     )
     shard_size: int = Field(1024, gt=0, description="samples in a shard")
     device: str = "auto"
@@ -67,7 +68,7 @@ def score_shard(options: ScoreOptions, inputs: Mapping[str, Path], span: Span) -
     rows: list[dict[str, object]] = [
         {
             "sample_id": sample["sample_id"],
-            "credit_source": options.credit,
+            "credit_source": parts.short(options.credit),
             "probabilities": credits[row].probabilities,
             "rewards": credits[row].rewards,
             "reference_logprobs": reference[row].tolist(),

@@ -29,14 +29,18 @@ if TYPE_CHECKING:
 
 
 class TeachOptions(BaseModel, extra="forbid", frozen=True):
-    teacher: str = Field("scripted", description="a file of tasks/teachers")
+    teacher: str = Field("scripted", description="a file of tasks/teachers or a path")
     samples: int | None = Field(None, gt=0, description="rewrite at most N wrong samples, the first by sample id")
     acceptance: Acceptance = Acceptance(true_equations=True)
     shard_size: int = Field(256, gt=0, description="wrong samples in a shard")
 
     def parts(self) -> list[str]:
         """The modules that these options name by key."""
-        return [f"tasks.teachers.{self.teacher}"]
+        return [parts.module_name("tasks.teachers", self.teacher)]
+
+    def files(self) -> list[Path]:
+        """The files that the teacher reads, which count by their content."""
+        return list(getattr(parts.get("tasks.teachers", self.teacher, "teacher"), "FILES", ()))
 
 
 def teach(
@@ -102,7 +106,7 @@ def taught(
         problem,
         spliced_ids(tokenizer, sample["completion_ids"], rewrite),
         rewrite,
-        rewriter=options.teacher,
+        rewriter=parts.short(options.teacher),
         located_step=first_changed_line(sample["completion"], rewrite) if rewrite else None,
         ended=True,
         acceptance=options.acceptance,

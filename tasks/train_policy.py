@@ -43,7 +43,7 @@ class TrainPolicyOptions(BaseModel, extra="forbid", frozen=True):
     )
     objectives: dict[str, Any] = Field(
         {"policy_gradient": {}, "weighted_nll": {}},
-        description="files of models/objectives that add up to the loss, each with its settings",
+        description="files of models/objectives, or paths, that add up to the loss, each with its settings",
         validate_default=True,
     )
     edited_weight: float = Field(1.0, ge=0, description="imitation weight of a rewrite's edited tokens")
@@ -80,6 +80,8 @@ class TrainPolicyOptions(BaseModel, extra="forbid", frozen=True):
         imitates = "imitation" in self.needs
         if not self.objectives:
             raise ValueError("objectives names none, which leaves nothing to learn from")
+        if len(set(map(parts.short, self.objectives))) < len(self.objectives):
+            raise ValueError("two objectives have the same name: give one file another")
         if imitates and not self.imitate:
             raise ValueError("an objective imitates, but imitate names nothing to imitate")
         if self.imitate and not imitates:
@@ -123,7 +125,7 @@ class TrainPolicyOptions(BaseModel, extra="forbid", frozen=True):
 
     def parts(self) -> list[str]:
         """The modules that these options name by key."""
-        return [f"{OBJECTIVES}.{name}" for name in self.objectives]
+        return [parts.module_name(OBJECTIVES, name) for name in self.objectives]
 
 
 def train_policy(
@@ -151,7 +153,7 @@ def train_policy(
         steps, size = batches(examples, options.batch_size, order), len(examples)
     updates = options.updates or max(1, round(options.epochs * size / options.batch_size))
     history = History(log)
-    objectives: dict[str, Objective] = options.objectives
+    objectives: dict[str, Objective] = {parts.short(name): own for name, own in options.objectives.items()}
     reference = None  # is in memory only where an objective needs its whole distributions
     if "reference" in options.needs:
         reference, _ = policy.load(inputs["policy"], policy.device(options.device))

@@ -53,7 +53,7 @@ class TokenCredit:
 class CreditOptions(BaseModel, extra="forbid", frozen=True):
     """The choice of a credit source, for a stage's options to build on."""
 
-    credit: str | None = Field(None, description="the credit source, a file of tasks/credit; none if unset")
+    credit: str | None = Field(None, description="the credit source, a file of tasks/credit or a path; none if unset")
     settings: dict[str, Any] = Field(
         default_factory=dict, description="the credit source's own options", validate_default=True
     )
@@ -61,7 +61,7 @@ class CreditOptions(BaseModel, extra="forbid", frozen=True):
 
     def parts(self) -> list[str]:
         """The modules that these options name by key."""
-        return [f"tasks.credit.{self.credit}"] if self.credit else []
+        return [parts.module_name(__name__, self.credit)] if self.credit else []
 
     @field_validator("settings")
     @classmethod
@@ -102,7 +102,7 @@ class CreditOptions(BaseModel, extra="forbid", frozen=True):
 
 def source(name: str) -> ModuleType:
     """The module of a credit source."""
-    return parts.get("tasks.credit", name, "credit source")
+    return parts.get(__name__, name, "credit source")
 
 
 def own_options(name: str, settings: Mapping[str, Any]) -> Any:

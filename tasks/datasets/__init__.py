@@ -2,6 +2,7 @@
 
     load("gsm8k", "test", path="data/gsm8k")     a table of problems (columns: tasks/records.py)
     load("my_problems.jsonl", "train")           a user's own file needs no module
+    load("mine/shop.py", "train", path="data")   a module may lie anywhere
 
 A dataset module has `SOURCE` (where it comes from), `LICENCE`, `HUB` (repository and configuration, or None),
 `SPLITS`, `ROWS` (how many rows are published, by split, where that is known) and `rows(split, path)`, which
@@ -64,17 +65,21 @@ def describe(name: str) -> str:
 
 def get(name: str) -> ModuleType:
     """The module of dataset `name`; UserError naming the nearest if there is none."""
-    return parts.get(__name__, name, "dataset (and no .jsonl file or folder)")
+    kind = "dataset" if parts.is_file(name) else "dataset (and no .jsonl file or folder)"
+    return parts.get(__name__, name, kind)
 
 
 def module_name(name: str) -> str:
-    """The dotted name of the module that reads `name`, which is a dataset's key or a user's own path."""
-    return f"{__name__}.{'jsonl' if is_path(name) else name}"
+    """The module that reads `name`, a dataset's key or a user's own path: its dotted name, or the path of its file."""
+    return parts.module_name(__name__, "jsonl" if is_path(name) else name)
 
 
 def is_path(name: str) -> bool:
-    """Whether `name` is a user's own file or folder and not the key of a dataset."""
-    return name not in names() and (name.endswith(".jsonl") or "/" in name or Path(name).exists())
+    """Whether `name` is a user's own file or folder of rows, and not the key of a dataset or the path of a module (a
+    benchmark may name a split of it after a colon)."""
+    if name in names() or parts.is_file(name.partition(":")[0]):
+        return False
+    return name.endswith(".jsonl") or "/" in name or Path(name).exists()
 
 
 def splits(name: str) -> tuple[str, ...]:
@@ -160,5 +165,5 @@ def _resolve(name: str, path: str | Path | None) -> tuple[ModuleType, str, Path 
         name, path = "jsonl", path or name
     place = Path(path).expanduser() if path is not None else None
     # A user's file is known by its own name, so that it may lie anywhere.
-    source = place.resolve().stem if name == "jsonl" and place else name
+    source = place.resolve().stem if name == "jsonl" and place else parts.short(name)
     return get(name), source, place

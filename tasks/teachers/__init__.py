@@ -5,6 +5,8 @@ a docstring, whose first line `rlmec list teachers` shows, and one function:
 
     def candidates(problem: Problem, sample: str) -> list[str]: ...
 
+It may have FILES, the paths of what it reads, so that `teach` runs again where these have changed.
+
 Candidates need not be right: `best_rewrite` keeps the accepted one with the fewest edits from the sample.
 """
 

@@ -39,6 +39,7 @@ from tasks.errors import UserError
 class {options}(BaseModel, extra="forbid", frozen=True):
     text: str = ""
     credit: str = ""
+    rewriter: str = "reward_model"
     needs: tuple[str, ...] = ("reward_model",)
     least_samples: int = 1
     samples_per_problem: int = 1
