@@ -40,6 +40,7 @@ SCHEMAS: dict[str, dict[str, pl.DataType | type[pl.DataType]]] = {
         "finish_reason": pl.String,  # "stop" | "length"
         "extracted_answer": pl.String,
         "is_right": pl.Boolean,
+        "ids_from_text": pl.Boolean,  # a server gave text alone: the ids are the tokenizer's, not those sampled
     },
     "rewrites": {
         "sample_id": pl.String,
@@ -85,7 +86,10 @@ SCHEMAS: dict[str, dict[str, pl.DataType | type[pl.DataType]]] = {
 }
 
 
-LATER = {"problems": ("subject",)}  # columns that tables of an earlier version lack: read as nulls
+LATER = {
+    "problems": ("subject",),
+    "samples": ("ids_from_text",),
+}  # columns that tables of an earlier version lack: read as nulls
 
 
 def stable_id(*parts: object) -> str:

@@ -19,7 +19,7 @@ import json
 import sqlite3
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,8 +67,8 @@ class Book:
 
     def begin(self) -> float:
         """Count a request, and say in how many seconds it is due; UserError where the budget is spent."""
-        limits, spent = self.limits, self.spent()
-        if limits.max_cost is not None and spent["cost"] >= limits.max_cost:
+        limits = self.limits
+        if limits.max_cost is not None and self.spent()["cost"] >= limits.max_cost:
             raise self.used_up(f"max_cost of {limits.max_cost:g}")
         most = limits.max_requests if limits.max_requests is not None else -1
         pause = 60 / limits.requests_per_minute if limits.requests_per_minute else 0.0
@@ -93,13 +93,16 @@ class Book:
 
     def count(self, **amounts: float) -> None:
         """Add to the account."""
-        sums = ", ".join(f"{name} = {name} + ?" for name in amounts)
         with self.writing() as database:
-            database.execute(f"UPDATE accounts SET {sums} WHERE account = ?", (*amounts.values(), self.account))
+            self.add(database, amounts)
+
+    def add(self, database: sqlite3.Connection, amounts: Mapping[str, float]) -> None:
+        sums = ", ".join(f"{name} = {name} + ?" for name in amounts)
+        database.execute(f"UPDATE accounts SET {sums} WHERE account = ?", (*amounts.values(), self.account))
 
     def spent(self) -> dict[str, float]:
-        """The account: requests (each try is one), answers, those of them that were in the book, tokens, seconds that
-        requests took, added up, and the estimated cost."""
+        """The account: requests (each try is one), answers, tokens, those that the book had, seconds from question
+        to answer, added up, and the estimated cost."""
         with self.writing() as database:
             row = database.execute(
                 f"SELECT {', '.join(COUNTS)} FROM accounts WHERE account = ?", (self.account,)
@@ -117,10 +120,13 @@ class Book:
         self.count(cached=1)
         return json.loads(row[0])
 
-    def file(self, question: Any, reply: Any) -> None:
-        """Put a reply on file."""
+    def file(self, question: Any, reply: Any, **amounts: float) -> None:
+        """Put a reply on file, and what it took on the account."""
         with self.writing() as database:
+            database.execute("BEGIN IMMEDIATE")
             database.execute("INSERT OR REPLACE INTO answers VALUES (?, ?)", (hash_of(question), json.dumps(reply)))
+            self.add(database, amounts)
+            database.execute("COMMIT")
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:

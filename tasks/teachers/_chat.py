@@ -97,21 +97,20 @@ def reply(dialect: Dialect, options: ChatOptions, endpoint: Endpoint, book: Book
             found = endpoint.ask(body, lambda said: checked(dialect, book, said), book.begin)
         except FailedError as failure:
             return Reply(reason=failure.reason)
-        finally:
-            book.count(seconds=time.monotonic() - started)
-        book.file(filed, found)
+        took = {"answers": 1, "input_tokens": found.input_tokens, "output_tokens": found.output_tokens}
+        book.file(filed, found, seconds=time.monotonic() - started, **took)
     text, ended, is_refused, *_ = found
     return Reply(text, ended, "server: the model refused" if is_refused else None)
 
 
 def checked(dialect: Dialect, book: Book, said: Any) -> Answer:
-    """A server's answer as read, its tokens counted; FailedError where it has another shape, or says nothing."""
+    """A server's answer as read; FailedError where it has another shape, or says nothing (which is paid, too)."""
     try:
         answer = dialect.read(said)
         answer.text.encode()  # a half of a surrogate pair would be refused by the tokenizer and by the tables
     except (LookupError, TypeError, AttributeError, ValueError):
         raise FailedError("server: unreadable answer") from None
-    book.count(answers=1, input_tokens=answer.input_tokens, output_tokens=answer.output_tokens)
     if not (answer.text.strip() or answer.is_refused):
+        book.count(input_tokens=answer.input_tokens, output_tokens=answer.output_tokens)
         raise FailedError("server: empty answer")
     return answer

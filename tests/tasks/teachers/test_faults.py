@@ -14,7 +14,7 @@ from tasks.teach import TeachOptions, teach
 from tasks.work import Work
 
 KEY = "sk-planted-4711"
-SAMPLES = 500  # two questions each
+SAMPLES = 300  # two questions each, some of them asked several times
 
 
 def faults(serving):
@@ -58,18 +58,18 @@ def server(serving):
     return made
 
 
-def test_a_thousand_questions_to_a_server_that_fails_in_every_way(
+def test_a_thousand_requests_to_a_server_that_fails_in_every_way(
     server, wrong_samples_of, tmp_path, monkeypatch, caplog, capfd
 ):
     monkeypatch.setenv("FAULTY_KEY", KEY)
     caplog.set_level(logging.DEBUG)  # what the clients log is logged, too
     settings = {"base_url": server.url, "model": "m", "api_key_env": "FAULTY_KEY", "concurrency": 16, "candidates": 1,
-                "timeout": 0.15, "tries": 5, "first_wait": 0.001, "longest_wait": 0.02}  # fmt: skip
+                "timeout": 0.3, "tries": 5, "most_failures": 60, "first_wait": 0.001, "longest_wait": 0.02}  # fmt: skip
     inputs, logged = wrong_samples_of(SAMPLES), {}
     (tmp_path / "work").mkdir()
     started = time.monotonic()
     teach(
-        TeachOptions(teacher="server", settings=settings, shard_size=200),
+        TeachOptions(teacher="server", settings=settings, shard_size=100),
         inputs,
         tmp_path,
         log=lambda numbers, step=None: logged.update(numbers),
@@ -87,7 +87,8 @@ def test_a_thousand_questions_to_a_server_that_fails_in_every_way(
     assert logged["accepted"] + sum(logged[f"rejected/{reason}"] for reason in reasons) == SAMPLES
     # Every fault happened, and the server saw each request that the ledger counts.
     assert set(server.happened) == {*server.kinds, "good"}
-    assert logged["teacher/requests"] == len(server.requests) == sum(server.happened.values())
+    assert logged["teacher/requests"] == len(server.requests) >= 1000
+    assert len(server.requests) == sum(server.happened.values())
     assert set(server.keys) == {f"Bearer {KEY}"}
     told = caplog.text + "".join(capfd.readouterr())
     assert KEY not in told

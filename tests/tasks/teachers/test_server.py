@@ -98,7 +98,8 @@ def test_too_many_edits_are_asked_for_again_with_the_excess_shown(serving, taugh
     def answer(body):
         if "at most 50% may change" in serving.said(body):
             return serving.mending(body)
-        return "1" if "first line" in serving.said(body) else "Three plus none, that is quite clearly 3.\nThe answer is 3."
+        wordy = "Three plus none, that is quite clearly 3.\nThe answer is 3."
+        return "1" if "first line" in serving.said(body) else wordy
 
     server = serving(answer)
     half = Acceptance(max_edit_fraction=0.5)
@@ -123,7 +124,8 @@ def test_the_same_questions_are_paid_once_also_with_force_and_other_limits(servi
 def test_a_budget_stops_with_what_was_spent_and_the_same_command_goes_on(serving, taught):
     server = serving(serving.mending)
     limits = {"max_requests": 7, "input_price": 1.0, "output_price": 1.0, "concurrency": 3}
-    with pytest.raises(UserError, match=r"max_requests of 7 is spent: 7 requests, [5-7]00 tokens read.* goes on from there"):
+    said = r"max_requests of 7 is spent: 7 requests, [5-7]00 tokens read.* the same command goes on from there"
+    with pytest.raises(UserError, match=said):
         taught(server, 10, **limits)
     assert taught.logged["teacher/requests"] == 7  # logged for a run that was stopped, too
     with pytest.raises(UserError, match="max_requests of 7"):
