@@ -316,7 +316,7 @@ COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None], Comman
     "rollback": ("make the champion before this one champion again", add_rollback, rollback),
     "prune": ("what the store no longer needs, and with --delete, away with it", add_prune, prune),
     "list": (
-        "what there is: presets, recipes, stages, datasets, teachers, credits, objectives, runs",
+        "what there is: presets, recipes, stages, datasets, teachers, samplers, credits, objectives, runs",
         add_list,
         list_things,
     ),

@@ -107,6 +107,7 @@ class Endpoint:
         self.variable = variable
         self.stopped = threading.Event()
         self.lock = threading.Lock()
+        self.dice = random.Random()  # its own: training draws from the global one
         self.failures = 0  # requests without an answer since the last one with one
 
     def ask(self, body: Body, check: Callable[[Any], T], due: Callable[[], float] = lambda: 0.0) -> T:
@@ -179,7 +180,7 @@ class Endpoint:
     def rest(self, number: int, wanted: float | None) -> None:
         """Wait before another try: as the server asks, or ever longer, and a little at random so that not all that
         failed together come back together."""
-        own = self.connection.first_wait * 2**number * random.uniform(0.5, 1.0)
+        own = self.connection.first_wait * 2**number * self.dice.uniform(0.5, 1.0)
         self.pause(min(own if wanted is None else wanted, self.connection.longest_wait))
 
     def pause(self, seconds: float) -> None:

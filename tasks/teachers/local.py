@@ -37,7 +37,7 @@ class Options(DialogueOptions, frozen=True):
 
 def files(options: Options) -> list[str]:
     """The checkpoint counts by its content."""
-    return [options.checkpoint]
+    return [str(Path(options.checkpoint).expanduser())]
 
 
 def rewrites(options: Options, given: Sequence[Given], book: Any = None) -> list[dict[str, Any]]:
