@@ -72,11 +72,15 @@ class Connection(BaseModel, extra="forbid", frozen=True):
 
 
 class FailedError(Exception):
-    """A request that got no usable answer. `reason` has no more than a few words, the same for the same failure."""
+    """A request that got no usable answer. `reason` has no more than a few words, the same for the same failure;
+    `words` are the server's own."""
 
-    def __init__(self, reason: str, *, is_passing: bool = True, wait: float | None = None, status: int = 0) -> None:
+    def __init__(
+        self, reason: str, *, is_passing: bool = True, wait: float | None = None, status: int = 0, words: str = ""
+    ) -> None:
         super().__init__(reason)
         self.reason, self.is_passing, self.wait, self.status = reason, is_passing, wait, status
+        self.full = f"{reason}: {words}" if words else reason
 
 
 def client_package(name: str, extra: str) -> ModuleType:
@@ -166,7 +170,8 @@ class Endpoint:
             return self.stop(f"{self.where} knows no such model or address: {self.without_key(error)}")
         if status >= 500 or status in (408, 409):
             return FailedError(f"server: error {status}", wait=retry_after(headers.get("retry-after")), status=status)
-        return FailedError(f"server: request refused ({status})", is_passing=False, status=status)
+        refused = f"server: request refused ({status})"
+        return FailedError(refused, is_passing=False, status=status, words=self.without_key(error))
 
     def without_key(self, error: Exception) -> str:
         """The first words of a client's message, without the key."""
@@ -194,9 +199,7 @@ class Endpoint:
             self.failures += 1
             is_gone = self.failures >= self.connection.most_failures
         if is_gone:
-            raise self.stop(
-                f"{self.where}: the last {self.failures} requests got no answer ({failure.reason}); see to the server"
-            )
+            raise self.stop(f"{self.where}: the last {self.failures} requests got no answer ({failure.full})")
 
     def stop(self, message: str) -> UserError:
         """A UserError, after which no other thread tries again."""

@@ -125,7 +125,7 @@ class Asking:
                 refusals.append(failure)
                 if failure.status not in (400, 422):
                     break
-        raise UserError(f"{self.options.base_url} answers no request for a completion ({refusals[-1].reason})")
+        raise UserError(f"{self.options.base_url} answers no request for a completion ({refusals[-1].full})")
 
     def completion(self, form: Form, row: int, prompt: Sequence[int], seed: int) -> Completion:
         """The completion of a prompt."""
@@ -134,7 +134,7 @@ class Asking:
             return self.endpoint.ask(body, lambda said: self.read(said, row, prompt))
         except FailedError as failure:
             raise UserError(
-                f"{self.options.base_url}: a prompt got no completion ({failure.reason}). The shards that are done are "
+                f"{self.options.base_url}: a prompt got no completion ({failure.full}). The shards that are done are "
                 f"kept: the same command goes on from there"
             ) from None
 

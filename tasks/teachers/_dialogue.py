@@ -1,6 +1,7 @@
 """How a language model teaches: it locates the first wrong line, then rewrites from there, n times; the best is taken.
 
-    locate    asked once of each sample, greedily; an answer that names no line locates nothing
+    locate    asked once of each sample, greedily; an answer that names no line locates nothing, and then the line
+              at which an accepted rewrite departs from the sample counts as located
     rewrite   `candidates` answers; the lines before the located one stay as the sample has them
     again     where a candidate is right but edits more than is allowed, with the excess shown
 
@@ -19,6 +20,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field
 
 from tasks.prompts import parse_located_line, teacher_again_prompt, teacher_locate_prompt, teacher_rewrite_prompt
+from tasks.rewrites import first_changed_line
 from tasks.teachers import Given
 
 Message = Mapping[str, str]
@@ -111,6 +113,9 @@ def answer(attempts: Sequence[Attempt], ask: Ask) -> None:
         text = "" if reply.reason else whole(attempt.given.lines, attempt.located, reply.text)
         row = attempt.given.judge(text, attempt.located, reply.ended)
         attempt.reply, attempt.row = reply, row | {"reject_reason": reply.reason or row["reject_reason"]}
+        if attempt.located is None and attempt.row["reject_reason"] is None:
+            # The reward model learns to locate from accepted rewrites: where this one departs is what it shows.
+            attempt.row["located_step"] = first_changed_line("".join(attempt.given.lines), text)
 
 
 def again(attempt: Attempt) -> Attempt:

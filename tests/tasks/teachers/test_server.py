@@ -87,6 +87,14 @@ def test_an_answer_that_repeats_the_right_lines_is_not_given_them_twice(serving,
     assert row["rewrite"] == whole
 
 
+@pytest.mark.parametrize("located", ["Line 2 is wrong.", "3", "0", "none", ""])
+def test_where_no_line_is_located_nothing_is_kept_by_force_and_the_first_changed_line_counts(serving, taught, located):
+    """The sample has 2 lines; the rewrite changes the second alone."""
+    whole = "Tom has 0+3=4 apples.\nThe answer is 3."
+    (row,) = taught(serving(lambda body: located if "first line" in serving.said(body) else whole), 1)
+    assert (row["rewrite"], row["located_step"], row["reject_reason"]) == (whole, 2, None)
+
+
 def test_of_several_candidates_the_right_one_with_the_fewest_edits_wins(serving, taught):
     said = ["The answer is 3.", "Tom has 0+3=3 apples.\nThe answer is 3.", "Tom has 0+3=4 apples.\nThe answer is 9."]
     server = serving(lambda body: "1" if "first line" in serving.said(body) else said[body["seed"]])
@@ -174,6 +182,16 @@ def test_an_unknown_model_stops_at_once_with_the_servers_words(serving, taught, 
     with pytest.raises(UserError, match="knows no such model or address: .*The model m does not exist") as error:
         taught(server, 3, api_key_env="LOCAL_KEY", concurrency=1)
     assert (len(server.requests), "planted" in str(error.value)) == (1, False)
+
+
+def test_a_request_that_the_server_does_not_take_is_set_aside_and_many_in_a_row_stop_with_its_words(serving, taught):
+    body = b'{"error": {"message": "max_tokens is not supported, use max_completion_tokens"}}'
+    server = serving(lambda _: serving.fault(400, body=body))
+    rows = taught(server, 2)
+    assert [row["reject_reason"] for row in rows] == ["server: request refused (400)"] * 2
+    assert len(server.requests) == 4  # none was tried again
+    with pytest.raises(UserError, match="request refused .400.: .*use max_completion_tokens"):
+        taught(server, 9, most_failures=5)
 
 
 def test_a_server_that_is_gone_stops_the_stage_instead_of_setting_everything_aside(taught, serving):
