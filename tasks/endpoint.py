@@ -16,7 +16,7 @@ import os
 import random
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from email.utils import parsedate_to_datetime
 from queue import Empty, SimpleQueue
 from time import time
@@ -221,6 +221,9 @@ class Endpoint:
             thread.start()
         try:
             for future in futures:
+                # In small steps: polars' handler of Ctrl-C lets a thread that waits for a lock wait on.
+                while not future.done():
+                    wait([future], timeout=0.2)
                 yield future.result()
         except Exception:
             self.stopped.set()
