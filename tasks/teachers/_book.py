@@ -1,12 +1,12 @@
 """The book of a teacher that costs: answers that were given before, and what this run of the stage has asked and spent.
 
-It is an SQLite file, which every thread and process that asks may write at once, and which a kill leaves whole. An
+It is SQLite files, which every thread and process that asks may write at once, and which a kill leaves whole. An
 answer is filed under a hash of what was asked (model, messages, sampling parameters, number of the candidate) as soon
 as it is there, so asking again costs nothing: after a kill in the middle of a shard, with `--force teach`, or with
 other options of acceptance. Beside that stands, for each run of the stage, what a budget and the ledger count.
 
     with opened(folder, limits, log) as book:
-            book.begin()                  one more request, due in so many seconds; UserError where the budget is spent
+        book.begin()                  one more request, due in so many seconds; UserError where the budget is spent
         book.file(question, reply)    and found(question) gives it back
 
 Without a folder the book is thrown away in the end, as in a notebook.
@@ -19,7 +19,7 @@ import json
 import sqlite3
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,13 +31,15 @@ from pydantic import BaseModel, Field, model_validator
 from tasks.errors import UserError
 from tasks.progress import Log
 
-FILE = "teacher-answers.sqlite3"
+ANSWERS, ACCOUNTS = "teacher-answers.sqlite3", "teacher-accounts.sqlite3"
 COUNTS = ("requests", "answers", "cached", "input_tokens", "output_tokens", "seconds")
-TABLES = f"""
-CREATE TABLE IF NOT EXISTS answers (question TEXT PRIMARY KEY, reply TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS accounts (account TEXT PRIMARY KEY, next_at REAL DEFAULT 0,
-    {", ".join(f"{count} REAL DEFAULT 0" for count in COUNTS)});
-"""
+TABLES = {
+    ANSWERS: "CREATE TABLE IF NOT EXISTS answers (question TEXT PRIMARY KEY, reply TEXT NOT NULL)",
+    ACCOUNTS: "CREATE TABLE IF NOT EXISTS accounts (account TEXT PRIMARY KEY, next_at REAL DEFAULT 0, "
+    f"{', '.join(f'{count} REAL DEFAULT 0' for count in COUNTS)})",
+}
+# Answers are worth waiting for the disk; an account is of no use after its run.
+WAITS = {ANSWERS: "NORMAL", ACCOUNTS: "OFF"}
 MILLION = 1_000_000
 
 
@@ -61,7 +63,7 @@ class Limits(BaseModel, extra="forbid", frozen=True):
 class Book:
     """A page of the book: the account of one run of the stage. It may be sent to other processes."""
 
-    path: Path
+    folder: Path
     account: str
     limits: Limits
 
@@ -72,7 +74,7 @@ class Book:
             raise self.used_up(f"max_cost of {limits.max_cost:g}")
         most = limits.max_requests if limits.max_requests is not None else -1
         pause = 60 / limits.requests_per_minute if limits.requests_per_minute else 0.0
-        with self.writing() as database:
+        with self.database(ACCOUNTS) as database:
             row = database.execute(
                 "UPDATE accounts SET requests = requests + 1, next_at = max(next_at, ?) + ? "
                 "WHERE account = ? AND (? < 0 OR requests < ?) RETURNING next_at",
@@ -93,17 +95,14 @@ class Book:
 
     def count(self, **amounts: float) -> None:
         """Add to the account."""
-        with self.writing() as database:
-            self.add(database, amounts)
-
-    def add(self, database: sqlite3.Connection, amounts: Mapping[str, float]) -> None:
         sums = ", ".join(f"{name} = {name} + ?" for name in amounts)
-        database.execute(f"UPDATE accounts SET {sums} WHERE account = ?", (*amounts.values(), self.account))
+        with self.database(ACCOUNTS) as database:
+            database.execute(f"UPDATE accounts SET {sums} WHERE account = ?", (*amounts.values(), self.account))
 
     def spent(self) -> dict[str, float]:
         """The account: requests (each try is one), answers, tokens, those that the book had, seconds from question
         to answer, added up, and the estimated cost."""
-        with self.writing() as database:
+        with self.database(ACCOUNTS) as database:
             row = database.execute(
                 f"SELECT {', '.join(COUNTS)} FROM accounts WHERE account = ?", (self.account,)
             ).fetchone()
@@ -113,29 +112,28 @@ class Book:
 
     def found(self, question: Any) -> Any | None:
         """The reply on file to a question (a JSON value), None where there is none."""
-        with self.writing() as database:
+        with self.database(ANSWERS) as database:
             row = database.execute("SELECT reply FROM answers WHERE question = ?", (hash_of(question),)).fetchone()
         if row is None:
             return None
         self.count(cached=1)
         return json.loads(row[0])
 
-    def file(self, question: Any, reply: Any, **amounts: float) -> None:
-        """Put a reply on file, and what it took on the account."""
-        with self.writing() as database:
-            database.execute("BEGIN IMMEDIATE")
+    def file(self, question: Any, reply: Any) -> None:
+        """Put a reply on file."""
+        with self.database(ANSWERS) as database:
             database.execute("INSERT OR REPLACE INTO answers VALUES (?, ?)", (hash_of(question), json.dumps(reply)))
-            self.add(database, amounts)
-            database.execute("COMMIT")
 
     @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
-        """The database, each statement a transaction; UserError where the file is damaged."""
+    def database(self, name: str) -> Iterator[sqlite3.Connection]:
+        """One of the two databases, each statement a transaction; UserError where the file cannot be used."""
+        path = self.folder / name
         try:
-            with closing(sqlite3.connect(self.path, timeout=60, isolation_level=None)) as database:
+            with closing(sqlite3.connect(path, timeout=60, isolation_level=None)) as database:
+                database.execute(f"PRAGMA synchronous = {WAITS[name]}")
                 yield database
         except sqlite3.DatabaseError as error:
-            raise UserError(f"{self.path}: cannot be used ({error}); if it is damaged, move it away") from error
+            raise UserError(f"{path}: cannot be used ({error}); if it is damaged, move it away") from error
 
 
 def hash_of(question: Any) -> str:
@@ -150,9 +148,11 @@ def opened(folder: Path | None, limits: Limits, log: Log) -> Iterator[Book]:
             yield book
         return
     folder.mkdir(parents=True, exist_ok=True)
-    book = Book(folder / FILE, uuid4().hex, limits)
-    with book.writing() as database:
-        database.executescript(TABLES)
+    book = Book(folder, uuid4().hex, limits)
+    for name, table in TABLES.items():
+        with book.database(name) as database:
+            database.execute(table)
+    with book.database(ACCOUNTS) as database:
         database.execute("INSERT INTO accounts (account) VALUES (?)", (book.account,))
     try:
         yield book

@@ -97,8 +97,9 @@ def reply(dialect: Dialect, options: ChatOptions, endpoint: Endpoint, book: Book
             found = endpoint.ask(body, lambda said: checked(dialect, book, said), book.begin)
         except FailedError as failure:
             return Reply(reason=failure.reason)
-        took = {"answers": 1, "input_tokens": found.input_tokens, "output_tokens": found.output_tokens}
-        book.file(filed, found, seconds=time.monotonic() - started, **took)
+        book.file(filed, found)
+        took = {"input_tokens": found.input_tokens, "output_tokens": found.output_tokens}
+        book.count(answers=1, seconds=time.monotonic() - started, **took)
     text, ended, is_refused, *_ = found
     return Reply(text, ended, "server: the model refused" if is_refused else None)
 

@@ -75,7 +75,7 @@ def test_a_thousand_requests_to_a_server_that_fails_in_every_way(
         log=lambda numbers, step=None: logged.update(numbers),
         work=Work(tmp_path / "work", lasting=tmp_path / "answers"),
     )
-    assert time.monotonic() - started < 60  # it takes 8 seconds where nothing else runs
+    assert time.monotonic() - started < 90  # it takes some seconds where nothing else runs
     rows = read_table("rewrites", tmp_path / "rewrites.parquet")
     assert rows["sample_id"].to_list() == wrong_samples(inputs["samples"])["sample_id"].to_list()
     accepted = rows.filter(rows["reject_reason"].is_null())
