@@ -12,7 +12,7 @@ that asks a language model rewrites many samples at once and gives their rows (t
 
     def files(options: Options) -> list[str]: ...      files outside the store that it reads, part of the stage's key
     def opened(folder, options, log) -> Book: ...      a context: what its shards share, given to `rewrites`
-    KEY = "OPENAI_API_KEY"                             the environment variable that holds its key
+    DIALECT                                            how a server is asked, and whose key it needs (_chat.py)
 """
 
 from collections.abc import Callable, Iterable, Sequence

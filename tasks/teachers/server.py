@@ -20,7 +20,7 @@ from tasks.teachers._book import Book
 from tasks.teachers._chat import Answer, ChatOptions, Dialect, chat, opened
 from tasks.teachers._dialogue import Question
 
-__all__ = ["KEY", "Options", "opened", "rewrites"]
+__all__ = ["DIALECT", "Options", "opened", "rewrites"]
 
 KEY, ADDRESS = "OPENAI_API_KEY", "https://api.openai.com/v1"
 

@@ -4,6 +4,7 @@ import pytest
 
 from flows.config import load_config
 from flows.control import Control
+from flows.doctor import keys
 from flows.execution import Direct
 from flows.pipeline import run_method
 from flows.rlmec import method
@@ -45,3 +46,12 @@ def test_a_run_whose_budget_ends_is_gone_on_with_and_pays_no_answer_twice(bench,
     files = [path for path in (bench.folder / "home").rglob("*") if path.is_file()]
     assert "teacher-answers.sqlite3" in {path.name for path in files}
     assert [path for path in files if KEY.encode() in path.read_bytes()] == []
+
+
+def test_doctor_says_which_keys_are_set_and_not_what_they_are(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
+    assert list(keys()) == [
+        (True, "teacher anthropic: ANTHROPIC_API_KEY is not set"),
+        (True, "teacher server: OPENAI_API_KEY is set"),
+    ]
