@@ -249,7 +249,7 @@ COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None], Comman
     "prune": ("what the store no longer needs, and with --delete, away with it", add_prune, prune),
     "show": ("a run's samples: which tokens are rewarded, and what a rewrite edits", add_show, show),
     "list": (
-        "what there is: presets, recipes, stages, datasets, teachers, credits, objectives, runs",
+        "what there is: presets, recipes, stages, datasets, teachers, samplers, credits, objectives, runs",
         add_list,
         list_things,
     ),

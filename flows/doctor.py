@@ -1,6 +1,7 @@
 """`rlmec doctor`: can a run work in this environment? A line a check, and what to do where not."""
 
 import importlib.metadata
+import importlib.util
 import os
 import platform
 import shutil
@@ -20,7 +21,7 @@ Check = Callable[[], Iterator[tuple[bool, str]]]
 
 def check(with_prefect: bool = False) -> int:
     """Run every check and print its lines; 1 if one of them failed."""
-    checks: list[Check] = [python, packages, folder, store, device]
+    checks: list[Check] = [python, packages, folder, store, device, keys]
     if with_prefect:
         checks.append(prefect_server)
     is_well = True
@@ -95,6 +96,20 @@ def device() -> Iterator[tuple[bool, str]]:
         yield True, f"device: Apple GPU (torch {torch.__version__})"
     else:
         yield True, f"device: CPU, {torch.get_num_threads()} threads (torch {torch.__version__})"
+
+
+def keys() -> Iterator[tuple[bool, str]]:
+    """Whether each teacher that asks somebody else's server has its key and its package; the key is not shown."""
+    from tasks import parts
+
+    for name in parts.names("tasks.teachers"):
+        dialect = getattr(parts.get("tasks.teachers", name, "teacher"), "DIALECT", None)
+        if dialect is None:
+            continue
+        is_set = "set" if os.environ.get(dialect.key, "").strip() else "not set"
+        is_there = importlib.util.find_spec(dialect.package) is not None
+        package = "" if is_there else f", and pip install 'rlmec[{dialect.extra}]' is needed"
+        yield True, f"teacher {name}: {dialect.key} is {is_set}{package}"
 
 
 def prefect_server() -> Iterator[tuple[bool, str]]:

@@ -35,8 +35,10 @@ def stage_seed(seed: int, stage: str) -> int:
 
 
 def settings(options: BaseModel, seed: int | None) -> str:
-    """The hash of a stage's options and seed only; seed is None for a stage that uses none."""
-    return digest_of({"options": options.model_dump(mode="json"), "seed": seed})
+    """The hash of a stage's options and seed only; seed is None for a stage that uses none. Options that change no
+    result may be named by `unkeyed`, and do not count."""
+    aside = getattr(options, "unkeyed", None)
+    return digest_of({"options": options.model_dump(mode="json", exclude=aside), "seed": seed})
 
 
 def stage_key(stage: str, code: str, options: BaseModel, seed: int | None, inputs: Mapping[str, str]) -> str:

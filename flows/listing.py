@@ -50,6 +50,11 @@ def teachers() -> Iterator[tuple[str, str]]:
     yield from documented("tasks.teachers", "teacher")
 
 
+def samplers() -> Iterator[tuple[str, str]]:
+    """The samplers and the first line of each."""
+    yield from documented("tasks.samplers", "sampler")
+
+
 def credits() -> Iterator[tuple[str, str]]:
     """The credit sources and the first line of each."""
     yield from documented("tasks.credit", "credit source")
@@ -117,6 +122,7 @@ KINDS: dict[str, Callable[[], Iterator[tuple[str, str]]]] = {
     "stages": stages,
     "datasets": datasets,
     "teachers": teachers,
+    "samplers": samplers,
     "credits": credits,
     "objectives": objectives,
     "runs": runs,

@@ -22,6 +22,7 @@ from flows.artifacts import Output, StageRun
 from flows.control import Call, Control, Promised, Rules, rules, trace
 from flows.digests import DamagedError, content_digest
 from flows.execution import Direct, Prefect
+from flows.home import home
 from flows.key import ROOTS, code_digest, stage_key
 from flows.registry import register_policy, registered_model
 from flows.server import prefect_server
@@ -132,7 +133,8 @@ class Pipeline:
             raise MustComputeError(call.label)
         say_remarks(call.label, remarks)
         say(f"{call.label} …")
-        how = Work(each=self.engine.shards, checkpoint_every=self.config.execution.checkpoint_every)
+        execution = self.config.execution
+        how = Work(each=self.engine.shards, checkpoint_every=execution.checkpoint_every, lasting=home() / "answers")
         code, slot = self.code[call.label], self.engine.slot
         run = compute(self.store, call, key, code, self.parent, self.package, is_forced, how, slot)
         return Done(call.label, run, False)

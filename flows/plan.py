@@ -69,6 +69,8 @@ def show_plan(config: Any, control: Control) -> dict[str, Any]:
     check_device(device)
     done = in_store(method, config, control)
     stages = {label: estimate(label, config, sizes) for label in trace(method, config)}
+    if "teach" in stages and "teach" not in done:
+        check_teacher(config.teach)
     table = plain_table(f"Plan (preset {config.preset}, recipe {config.recipe.name})", "stage", "goes through",
                         "million tokens", "TFLOP", "")  # fmt: skip
     table.columns[1].justify = "left"
@@ -94,6 +96,17 @@ def show_plan(config: Any, control: Control) -> dict[str, Any]:
         "stages": {label: vars(one) for label, one in stages.items()},
         "flops": left,
     }
+
+
+def check_teacher(options: Any) -> None:
+    """UserError where a teacher behind an address lacks its key or its package; nothing is sent."""
+    from tasks import parts
+
+    teacher = parts.get("tasks.teachers", options.teacher, "teacher")
+    if hasattr(teacher, "DIALECT"):
+        from tasks.teachers._chat import endpoint_of
+
+        endpoint_of(teacher.DIALECT, options.own)
 
 
 def measured(config: Any) -> Sizes:

@@ -27,11 +27,13 @@ FEW = 32  # tokens that nearly always hold the nucleus
 
 @dataclass(frozen=True)
 class Completion:
-    """Token ids of one completion; `ended` says that its last id is EOS, not that it met the length limit."""
+    """Token ids of one completion; `ended` says that its last id is EOS, not that it met the length limit,
+    `ids_from_text` that a server gave text alone, which was tokenised."""
 
     row: int
     ids: list[int]
     ended: bool
+    ids_from_text: bool = False
 
 
 @dataclass(frozen=True)

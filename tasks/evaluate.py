@@ -49,6 +49,10 @@ class EvaluateOptions(BaseModel, extra="forbid", frozen=True):
     shard_size: int = Field(256, gt=0, description="problems in a shard")
     device: str = "auto"
 
+    def parts(self) -> list[str]:
+        """The policy draws its completions here: a server would serve the same policy before training and after."""
+        return ["tasks.samplers.hf"]
+
     @property
     def decoding(self) -> Decoding:
         """Greedy for one completion; for several, sampling."""

@@ -23,7 +23,7 @@ from tasks.nearest import suggestion
 
 HAS = {  # what a file of each kind must have
     "tasks.datasets": ("SOURCE", "LICENCE", "SPLITS", "rows"),
-    "tasks.teachers": ("candidates",),
+    "tasks.teachers": ("candidates or rewrites",),
     "tasks.credit": ("credit",),
     "models.objectives": ("Objective",),
 }
@@ -80,7 +80,7 @@ def from_file(package: str, path: Path, kind: str) -> ModuleType:
         spec.loader.exec_module(module)
     except Exception as error:
         raise UserError(f"{path}: cannot be loaded as a {kind} ({type(error).__name__}: {error})") from error
-    if lacking := [wanted for wanted in HAS[package] if not hasattr(module, wanted)]:
+    if lacking := [wanted for wanted in HAS[package] if not any(hasattr(module, one) for one in wanted.split(" or "))]:
         raise UserError(f"{path}: a {kind} has {', '.join(HAS[package])}; this file lacks {', '.join(lacking)}")
     return module
 

@@ -40,6 +40,7 @@ SCHEMAS: dict[str, dict[str, pl.DataType | type[pl.DataType]]] = {
         "finish_reason": pl.String,  # "stop" | "length"
         "extracted_answer": pl.String,
         "is_right": pl.Boolean,
+        "ids_from_text": pl.Boolean,  # a server gave text alone: the ids are the tokenizer's, not those sampled
     },
     "rewrites": {
         "sample_id": pl.String,
@@ -89,6 +90,7 @@ SCHEMAS: dict[str, dict[str, pl.DataType | type[pl.DataType]]] = {
 
 LATER = {
     "problems": ("subject",),
+    "samples": ("ids_from_text",),
     "pairs": ("sample_rewards", "rewrite_rewards"),
 }  # columns that tables of an earlier version lack: read as nulls
 

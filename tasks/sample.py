@@ -7,26 +7,53 @@ is kept; the same text for two problems is two samples.
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import polars as pl
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationInfo, field_validator
 
 from models.policy import Decoding
+from tasks import parts
 from tasks.progress import Log, silent
 from tasks.records import mean, read_table, stable_id, table, write_table
 from tasks.solve import Solution, solve_span
 from tasks.work import ALONE, Span, Work
 
+SAMPLERS = "tasks.samplers"
+
 
 class SampleOptions(BaseModel, extra="forbid", frozen=True):
     problems: int | None = Field(None, gt=0, description="sample for the first N training problems; all if unset")
     samples_per_problem: int = Field(5, gt=0, description="K, completions of each problem")
-    temperature: float = Field(0.7, gt=0)
+    sampler: str = Field("hf", description="what draws them, a file of tasks/samplers")
+    settings: dict[str, Any] = Field(
+        default_factory=dict, description="the sampler's own options", validate_default=True
+    )
+    temperature: float = Field(0.7, ge=0, description="0 is greedy, the same completion each time")
     top_p: float = Field(0.95, gt=0, le=1)
     max_new_tokens: int = Field(512, gt=0, description="length limit of a completion, in tokens")
     batch_size: int = Field(64, gt=0, description="completions made at once")
     shard_size: int = Field(128, gt=0, description="problems in a shard")
     device: str = Field("auto", description='"auto", "cpu", "cuda" or another torch device')
+
+    def parts(self) -> list[str]:
+        """The modules that these options name by key."""
+        return [f"tasks.samplers.{self.sampler}"]
+
+    @property
+    def unkeyed(self) -> dict[str, Any]:
+        """The settings that change no completion, as pydantic's `exclude`."""
+        return {"settings": set(parts.get(SAMPLERS, self.sampler, "sampler").Options.unkeyed)}
+
+    @field_validator("settings")
+    @classmethod
+    def with_defaults(cls, given: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        """The settings with their defaults, so that equal ones have equal keys."""
+        if "sampler" not in info.data:  # itself refused, which is reported
+            return given
+        kind = parts.get(SAMPLERS, info.data["sampler"], "sampler").Options
+        full: dict[str, Any] = parts.settings(kind, given, "settings").model_dump()
+        return full
 
 
 def sample(
@@ -44,7 +71,17 @@ def sample(
 def sample_shard(options: SampleOptions, inputs: Mapping[str, Path], seed: int, span: Span) -> pl.DataFrame:
     """All completions of a span of problems."""
     decoding = Decoding(options.max_new_tokens, options.temperature, options.top_p)
-    made = solve_span(inputs, span, options.samples_per_problem, decoding, options.batch_size, options.device, seed)
+    made = solve_span(
+        inputs,
+        span,
+        options.samples_per_problem,
+        decoding,
+        options.batch_size,
+        options.device,
+        seed,
+        sampler=options.sampler,
+        settings=options.settings,
+    )
     return table("samples", [sample_row(problem["problem_id"], solution) for problem, solution in made])
 
 
@@ -59,6 +96,7 @@ def sample_row(problem_id: str, solution: Solution) -> dict[str, object]:
         "finish_reason": "stop" if solution.ended else "length",
         "extracted_answer": solution.extracted_answer,
         "is_right": solution.is_right,
+        "ids_from_text": solution.ids_from_text,
     }
 
 
@@ -70,6 +108,7 @@ def figures(frame: pl.DataFrame, kept: pl.DataFrame) -> dict[str, float]:
         "right_share": mean(frame["is_right"]),
         "truncated_share": mean(frame["finish_reason"] == "length"),
         "completion_tokens_mean": mean(lengths),
+        "ids_from_text": int(frame["ids_from_text"].sum()),
         "samples": len(kept),
         "samples_right": int(kept["is_right"].sum()),
         "samples_wrong": int((~kept["is_right"]).sum()),

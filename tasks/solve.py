@@ -3,13 +3,13 @@ rule all come through here, so they all use the same prompt and the same verifie
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from models import policy
-from models.policy import Decoding, complete
+from models.policy import Completion, Decoding, complete
+from tasks import parts
 from tasks.prompts import decode, solve_prompt
 from tasks.records import derive_seed, read_table
 from tasks.verify import verdict as judge
@@ -30,6 +30,7 @@ class Solution:
     ended: bool
     extracted_answer: str | None
     is_right: bool
+    ids_from_text: bool = False
 
 
 def solve(
@@ -46,13 +47,30 @@ def solve(
     problems: rows of the problems table (one may appear several times). seeds: one a row, for sampling. verdict:
     what the prompt asks for, a right or a wrong solution, where the policy was trained so.
     """
-    prompts = [solve_prompt(tokenizer, problem["question"], problem["options"], verdict) for problem in problems]
-    for done in complete(model, prompts, tokenizer.eos_token_id, decoding, seeds, batch_size):
+    prompts = prompts_of(tokenizer, problems, verdict)
+    done = complete(model, prompts, tokenizer.eos_token_id, decoding, seeds, batch_size)
+    return judged(tokenizer, problems, prompts, done)
+
+
+def prompts_of(
+    tokenizer: PreTrainedTokenizerBase, problems: Sequence[Mapping[str, Any]], verdict: bool | None
+) -> list[list[int]]:
+    """The prompt of each problem."""
+    return [solve_prompt(tokenizer, problem["question"], problem["options"], verdict) for problem in problems]
+
+
+def judged(
+    tokenizer: PreTrainedTokenizerBase,
+    problems: Sequence[Mapping[str, Any]],
+    prompts: Sequence[list[int]],
+    completions: Iterable[Completion],
+) -> Iterator[Solution]:
+    """Completions of the problems' prompts with the verifier's verdicts."""
+    for done in completions:
         text = decode(tokenizer, done.ids)
-        judged = judge(text, problems[done.row])
-        yield Solution(
-            done.row, prompts[done.row], done.ids, text, done.ended, judged.extracted_answer, judged.is_right
-        )
+        found = judge(text, problems[done.row])
+        answer, is_right = found.extracted_answer, found.is_right
+        yield Solution(done.row, prompts[done.row], done.ids, text, done.ended, answer, is_right, done.ids_from_text)
 
 
 def solve_span(
@@ -64,14 +82,23 @@ def solve_span(
     device: str,
     seed: int,
     verdict: bool | None = None,
+    sampler: str = "hf",
+    settings: Mapping[str, Any] | None = None,
 ) -> list[tuple[Mapping[str, Any], Solution]]:
     """Each problem of a span completed `times` times, in order: (problem, solution), the completions of a problem one
-    after the other. inputs: policy (folder), problems (table). Each completion has a seed of its own."""
-    model, tokenizer = policy.shared(inputs["policy"], policy.device(device))
+    after the other. inputs: policy (folder), problems (table). Each completion has a seed of its own. sampler: a file
+    of tasks/samplers, with its settings."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(inputs["policy"], local_files_only=True)
     problems = list(read_table("problems", inputs["problems"], rows=span).iter_rows(named=True))
     repeated = [problem for problem in problems for _ in range(times)]
     seeds = [derive_seed(seed, problem["problem_id"], number) for problem in problems for number in range(times)]
-    solutions = solve(model, tokenizer, repeated, decoding, batch_size, seeds, verdict)
+    drawing = parts.get("tasks.samplers", sampler, "sampler")
+    own = parts.settings(drawing.Options, settings or {}, "settings")
+    prompts = prompts_of(tokenizer, repeated, verdict)
+    done = drawing.completions(own, inputs["policy"], tokenizer, prompts, decoding, seeds, batch_size, device)
+    solutions = judged(tokenizer, repeated, prompts, done)
     return [(repeated[made.row], made) for made in sorted(solutions, key=lambda made: made.row)]
 
 

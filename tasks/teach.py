@@ -1,24 +1,27 @@
 """Stage `teach`: a teacher rewrites a part of the wrong samples, changing as little as it can.
 
 Only rewrites that the verifier accepts are kept for training; the others stay in the table with their reason.
+What a teacher has answered is remembered beyond the stage, in `work.lasting`: it may have cost money.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationInfo, field_validator
 from rapidfuzz.distance import Levenshtein
 
 from tasks import parts, teachers
 from tasks.equations import every_equation_holds
 from tasks.progress import Log, silent
-from tasks.prompts import encode, without_eos
+from tasks.prompts import decode, encode, line_spans, without_eos
 from tasks.records import mean, problems_of, table, write_table, wrong_samples
 from tasks.rewrites import Acceptance, first_changed_line, rewrite_row, spliced_ids
 from tasks.verify import verdict
@@ -30,6 +33,9 @@ if TYPE_CHECKING:
 
 class TeachOptions(BaseModel, extra="forbid", frozen=True):
     teacher: str = Field("scripted", description="a file of tasks/teachers or a path")
+    settings: dict[str, Any] = Field(
+        default_factory=dict, description="the teacher's own options", validate_default=True
+    )
     samples: int | None = Field(None, gt=0, description="rewrite at most N wrong samples, the first by sample id")
     acceptance: Acceptance = Acceptance(true_equations=True)
     shard_size: int = Field(256, gt=0, description="wrong samples in a shard")
@@ -38,9 +44,36 @@ class TeachOptions(BaseModel, extra="forbid", frozen=True):
         """The modules that these options name by key."""
         return [parts.module_name("tasks.teachers", self.teacher)]
 
-    def files(self) -> list[Path]:
-        """The files that the teacher reads, which count by their content."""
-        return list(getattr(parts.get("tasks.teachers", self.teacher, "teacher"), "FILES", ()))
+    def files(self) -> list[str]:
+        """The files outside the store that the teacher reads."""
+        read = getattr(source(self.teacher), "files", None)
+        return list(read(self.own)) if read else []
+
+    @property
+    def unkeyed(self) -> dict[str, Any]:
+        """The settings that change no answer, as pydantic's `exclude`."""
+        return {"settings": getattr(source(self.teacher), "Options", teachers.NoOptions).unkeyed}
+
+    @property
+    def own(self) -> Any:
+        """The settings as the teacher's own class."""
+        kind = getattr(source(self.teacher), "Options", teachers.NoOptions)
+        return parts.settings(kind, self.settings, "settings")
+
+    @field_validator("settings")
+    @classmethod
+    def with_defaults(cls, given: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        """The settings with their defaults, so that equal ones have equal keys."""
+        if "teacher" not in info.data:  # itself refused, which is reported
+            return given
+        kind = getattr(source(info.data["teacher"]), "Options", teachers.NoOptions)
+        full: dict[str, Any] = parts.settings(kind, given, "settings").model_dump()
+        return full
+
+
+def source(name: str) -> ModuleType:
+    """The module of a teacher."""
+    return parts.get("tasks.teachers", name, "teacher")
 
 
 def teach(
@@ -52,10 +85,12 @@ def teach(
     log: Log = silent,
     work: Work = ALONE,
 ) -> None:
-    """inputs: samples, problems, tokenizer (folder). Writes rewrites. The scripted teacher has no use for a seed."""
+    """inputs: samples, problems, tokenizer (folder). Writes rewrites. No teacher has a use for the seed: a rewrite
+    depends on what is asked alone. Also logs what the teacher's answers cost, where they may cost something."""
     wrong = wrong_samples(inputs["samples"])[: options.samples]
-    make = partial(teach_shard, options, inputs)
-    frame = work.table("rewrites", len(wrong), options.shard_size, make, "teach", log)
+    with book_of(options, work.lasting, log) as book:
+        make = partial(teach_shard, options, inputs, book)
+        frame = work.table("rewrites", len(wrong), options.shard_size, make, "teach", log)
     write_table(frame, "rewrites", out / "rewrites.parquet")
     accepted = frame.filter(pl.col("reject_reason").is_null())
     reasons = Counter(frame["reject_reason"].drop_nulls())
@@ -70,17 +105,45 @@ def teach(
     )
 
 
-def teach_shard(options: TeachOptions, inputs: Mapping[str, Path], span: Span) -> pl.DataFrame:
+def book_of(options: TeachOptions, folder: Path | None, log: Log) -> AbstractContextManager[Any]:
+    """What the shards of this run share, where the teacher has such a thing."""
+    opened = getattr(source(options.teacher), "opened", None)
+    return opened(folder, options.own, log) if opened else nullcontext()
+
+
+def teach_shard(options: TeachOptions, inputs: Mapping[str, Path], book: Any, span: Span) -> pl.DataFrame:
     """The teacher's rewrites of a span of the wrong samples."""
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(inputs["tokenizer"], local_files_only=True)
     samples = wrong_samples(inputs["samples"])[span.first : span.end]
     problems = problems_of(samples, inputs["problems"])
-    rows = [
-        taught(tokenizer, sample, problems[sample["problem_id"]], options) for sample in samples.iter_rows(named=True)
-    ]
-    return table("rewrites", rows)
+    pairs = [(sample, problems[sample["problem_id"]]) for sample in samples.iter_rows(named=True)]
+    teacher = source(options.teacher)
+    if hasattr(teacher, "rewrites"):
+        given = [given_of(tokenizer, sample, problem, options) for sample, problem in pairs]
+        return table("rewrites", teacher.rewrites(options.own, given, book))
+    return table("rewrites", [taught(tokenizer, sample, problem, options) for sample, problem in pairs])
+
+
+def given_of(
+    tokenizer: PreTrainedTokenizerBase,
+    sample: Mapping[str, Any],
+    problem: Mapping[str, Any],
+    options: TeachOptions,
+) -> teachers.Given:
+    """A sample for a teacher that is a language model."""
+    ids = sample["completion_ids"]
+    lines = [decode(tokenizer, ids[first:end]) for first, end in line_spans(tokenizer, ids)]
+
+    def judge(text: str, located: int | None, ended: bool) -> dict[str, Any]:
+        return judged(tokenizer, sample, problem, text, located, ended, options)
+
+    return teachers.Given(task_of(problem), lines, judge, options.acceptance.max_edit_fraction)
+
+
+def task_of(problem: Mapping[str, Any]) -> teachers.Problem:
+    return teachers.Problem(problem["question"], problem["solution"], problem["answer"], problem["options"])
 
 
 def taught(
@@ -90,25 +153,38 @@ def taught(
     options: TeachOptions,
 ) -> dict[str, object]:
     """The teacher's best rewrite of one sample, as a row of the rewrites table."""
-    task = teachers.Problem(problem["question"], problem["solution"], problem["answer"], problem["options"])
+    task = task_of(problem)
     ids = without_eos(tokenizer, sample["completion_ids"])
-    teacher = parts.get("tasks.teachers", options.teacher, "teacher")
     text = teachers.best_rewrite(
-        teacher.candidates(task, sample["completion"]),
+        source(options.teacher).candidates(task, sample["completion"]),
         task,
         sample["completion"],
         accept=lambda text: verdict(text, problem).is_right and every_equation_holds(text),
         distance=lambda _, text: Levenshtein.distance(ids, encode(tokenizer, text)),
     )
     rewrite = text if text is not None else ""
-    row = rewrite_row(
+    located = first_changed_line(sample["completion"], rewrite) if rewrite else None
+    row = judged(tokenizer, sample, problem, rewrite, located, True, options)
+    return row if text is not None else row | {"reject_reason": "no acceptable candidate"}
+
+
+def judged(
+    tokenizer: PreTrainedTokenizerBase,
+    sample: Mapping[str, Any],
+    problem: Mapping[str, Any],
+    text: str,
+    located: int | None,
+    ended: bool,
+    options: TeachOptions,
+) -> dict[str, Any]:
+    """A rewrite given as text, as a row of the rewrites table."""
+    return rewrite_row(
         sample,
         problem,
-        spliced_ids(tokenizer, sample["completion_ids"], rewrite),
-        rewrite,
+        spliced_ids(tokenizer, sample["completion_ids"], text),
+        text,
         rewriter=parts.short(options.teacher),
-        located_step=first_changed_line(sample["completion"], rewrite) if rewrite else None,
-        ended=True,
+        located_step=located,
+        ended=ended,
         acceptance=options.acceptance,
     )
-    return row if text is not None else row | {"reject_reason": "no acceptable candidate"}

@@ -1,17 +1,31 @@
 """Teachers: what rewrites a wrong sample into a right solution with few edits. One file a teacher.
 
 The module `tasks/teachers/<name>.py` is the teacher `<name>`; a leading underscore marks a part. It has
-a docstring, whose first line `rlmec list teachers` shows, and one function:
+a docstring, whose first line `rlmec list teachers` shows, and one of two functions:
 
     def candidates(problem: Problem, sample: str) -> list[str]: ...
+    def rewrites(options: Options, given: Sequence[Given], book: Any) -> list[dict[str, Any]]: ...
 
-It may have FILES, the paths of what it reads, so that `teach` runs again where these have changed.
+Candidates need not be right: `best_rewrite` keeps the accepted one with the fewest edits from the sample. A teacher
+that asks a language model rewrites many samples at once and gives their rows (tasks/teachers/_dialogue.py). It has
+`Options`, its settings, a pydantic model, where `unkeyed` names those that change no answer. A teacher may have
 
-Candidates need not be right: `best_rewrite` keeps the accepted one with the fewest edits from the sample.
+    def files(options: Options) -> list[str]: ...      files outside the store that it reads, part of the stage's key
+    def opened(folder, options, log) -> Book: ...      a context: what its shards share, given to `rewrites`
+    DIALECT                                            how a server is asked, and whose key it needs (_chat.py)
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from pydantic import BaseModel
+
+
+class NoOptions(BaseModel, extra="forbid", frozen=True):
+    """The settings of a teacher that has none."""
+
+    unkeyed: ClassVar[frozenset[str]] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -22,6 +36,23 @@ class Problem:
     solution: str
     answer: str
     options: list[str] | None = None  # the choices' texts; None for a free answer
+
+
+@dataclass(frozen=True)
+class Given:
+    """A wrong sample as a language model is told of it, in lines (each with its line break), and who judges.
+
+    `judge(rewrite, located line, ended)` makes the row of a rewrite, with a reject_reason where it is not accepted.
+    """
+
+    problem: Problem
+    lines: Sequence[str]
+    judge: Callable[[str, int | None, bool], dict[str, Any]]
+    max_edit_fraction: float
+
+    @property
+    def told(self) -> tuple[str, list[str] | None, str, Sequence[str]]:
+        return self.problem.question, self.problem.options, self.problem.solution, self.lines
 
 
 def best_rewrite(

@@ -144,7 +144,9 @@ def test_a_setting_is_toml_or_else_a_string(text, value):
     assert parsed(text) == value
 
 
-@pytest.mark.parametrize("kind", ["presets", "recipes", "stages", "datasets", "teachers", "credits", "objectives"])
+@pytest.mark.parametrize(
+    "kind", ["presets", "recipes", "stages", "datasets", "teachers", "samplers", "credits", "objectives"]
+)
 def test_everything_listed_has_a_description(kind):
     found = lines(kind)
     assert found

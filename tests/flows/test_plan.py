@@ -120,3 +120,9 @@ def test_the_papers_presets_are_planned_on_the_published_files(real_data, tmp_pa
         show_plan(load_config("paper-math", sets=sets), Control())
     gsm8k_alone = [*sets, 'prepare.dataset=["gsm8k"]']
     assert show_plan(load_config("paper-math", sets=gsm8k_alone), Control())["flops"] > 0
+
+
+def test_a_teacher_without_its_key_is_named_before_anything_runs(plan, monkeypatch):
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with pytest.raises(UserError, match="the environment variable OPENAI_API_KEY is not set"):
+        plan("teach.teacher=server", "teach.settings.model=m")
