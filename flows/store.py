@@ -33,6 +33,11 @@ from flows.metrics import log_params
 from tasks.errors import UserError
 
 EXPERIMENT = "rlmec"
+ABOUT = {  # tags of the experiment; by the first MLflow's page shows runs and charts, not traces and judges
+    "mlflow.experimentKind": "custom_model_development",
+    "mlflow.note.content": "A pipeline, a comparison and a round of `rlmec improve` are parents with their stages or "
+    "pipelines below them; each has a description, and its artifact report.html shows what came out.",
+}
 STARTS_APART = 2.0  # seconds by which two readings of one process's start may differ
 
 
@@ -101,7 +106,7 @@ class Store:
         wanted = self.folder / "artifacts"
         found = self.client.get_experiment_by_name(EXPERIMENT)
         if found is None:
-            return self.client.create_experiment(EXPERIMENT, None if self.is_remote else wanted.as_uri())
+            return self.client.create_experiment(EXPERIMENT, None if self.is_remote else wanted.as_uri(), ABOUT)
         place = artifacts.local_path(found.artifact_location)
         if not self.is_remote and place is not None and place.resolve() != wanted:
             raise UserError(

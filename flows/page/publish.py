@@ -38,7 +38,9 @@ def publish_run(
 def draw_run(store: Store, run_id: str, summary: Mapping[str, Any], stages: Mapping[str, StageRun]) -> None:
     """The page of a pipeline's run with its figures and tables."""
     log_files(store, run_id, run_files(store, run_id, summary, stages))
-    log_tables(store, run_id, {"accuracy": accuracy_rows(summary), "stages": summary["stages"]})
+    columns = ("name", "seconds", "reused", "run_id")
+    stages_of = [{column: stage[column] for column in columns} for stage in summary["stages"]]
+    log_tables(store, run_id, {"accuracy": accuracy_rows(summary), "stages": stages_of})
 
 
 def publish_comparison(store: Store, run_id: str, result: Mapping[str, Any]) -> None:

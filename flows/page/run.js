@@ -53,7 +53,7 @@ function move(event) {
 
 function scale() {
   const ramp = make("span", { class: "ramp" });
-  ramp.style.setProperty("--zero", (data.low < 0 ? 50 : 0) + "%");
+  ramp.style.setProperty("--zero", (data.low >= 0 ? 0 : data.high > 0 ? 50 : 100) + "%");
   return make("p", { class: "scale" }, data.low < 0 ? signed(data.low) : null, ramp, signed(data.high),
     make("span", {}, "reward; negative ones are underlined too. Point at a token, or go to it with Tab and arrow keys."));
 }

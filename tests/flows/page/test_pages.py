@@ -135,3 +135,52 @@ def test_a_template_that_names_what_it_was_not_given_is_an_error():
 
     with pytest.raises(UndefinedError):
         environment().get_template("run.html").render()
+
+
+def test_a_pipeline_leaves_its_page_and_every_run_says_what_it_was(bench, capsys):
+    from flows.store import open_store
+
+    bench.go()
+    said = capsys.readouterr().err
+    assert "Warning" not in said
+    assert bench.artifact(bench.outcome.run_id, "report.html").read_text().startswith("<!doctype html>")
+    store = open_store()
+    parent = store.client.get_run(bench.outcome.run_id)
+    note = parent.data.tags["mlflow.note.content"]
+    # Wilson's interval of 8 of 10.
+    assert note.startswith(
+        "Preset toy, recipe fake, seed 0. Accuracy with 95 % intervals: test 80.0 % [49.0, 94.3] after."
+    )
+    assert parent.data.metrics["cost/stage_seconds"] >= 0
+    stage = store.client.get_run(bench.stage("evaluate-after")["run_id"])
+    assert stage.data.tags["mlflow.note.content"].startswith("Stage evaluate-after: A fake stage. test 80.0 %.")
+    kind = store.client.get_experiment(store.experiment).tags["mlflow.experimentKind"]
+    assert kind == "custom_model_development"  # so that MLflow shows runs, not traces
+
+
+def test_the_page_of_an_earlier_run_is_drawn_again_also_where_a_stage_is_gone(bench, capsys):
+    from flows.cli import main
+
+    bench.go()
+    page = bench.artifact(bench.outcome.run_id, "report.html")
+    page.unlink()
+    bench.artifact(bench.stage("spare")["run_id"], "copy.json").unlink()
+    assert main(["report", bench.outcome.run_id[:8]]) == 0
+    said = capsys.readouterr().err
+    assert "spare: not on the page" in said
+    assert f"Its page, for any browser: {page}" in said
+    assert page.is_file()
+    assert main(["report", "nonsense"]) == 2
+    assert "no pipeline or round or comparison run is called 'nonsense'" in capsys.readouterr().err
+
+
+def test_a_run_that_did_not_end_well_has_no_page(bench, capsys):
+    from flows.cli import main
+
+    with pytest.raises(ValueError, match="thirteen"):
+        bench.go(updates=13)
+    from flows.store import open_store
+
+    (failed,) = open_store().search("tags.`rlmec.kind` = 'pipeline'")
+    assert main(["report", failed.info.run_id]) == 2
+    assert "(FAILED) has no summary.json: only a finished run has a page" in capsys.readouterr().err
