@@ -102,6 +102,7 @@ def test_keys_move_through_the_list_and_through_the_tokens_which_say_their_rewar
     for _ in range(3):
         page.keyboard.press("ArrowRight")
     assert page.evaluate("document.activeElement.textContent") == row["tokens"][3].replace("\n", "↵")
+    assert page.is_visible("#tip")
     said = page.inner_text("#tip")
     assert "reward −0.100" in said
     assert f"probability under the GRM {row['probabilities'][3]:.3f}" in said
@@ -110,6 +111,7 @@ def test_keys_move_through_the_list_and_through_the_tokens_which_say_their_rewar
     page.keyboard.press("Escape")
     assert page.is_hidden("#tip")
     page.hover(".t >> nth=0")
+    assert page.is_visible("#tip")
     assert "reward 0.000" in page.inner_text("#tip")
 
 
