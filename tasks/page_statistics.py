@@ -26,10 +26,15 @@ def drawn(column: str, total: int) -> pl.Expr:
     return pl.col(column) < format(int(MOST_SAMPLES / total * 2**64), "016x")
 
 
+def size(table: Path, keep: pl.Expr | None = None) -> int:
+    """How many rows of a table there are, or fulfil a condition."""
+    frame = pl.scan_parquet(table)
+    return int((frame if keep is None else frame.filter(keep)).select(pl.len()).collect().item())
+
+
 def tokens_of(samples: Path, token_rewards: Path, edits: Path | None) -> pl.DataFrame:
     """(token, reward, is_right, edited): a row a token. edited is null where no rewrite says so."""
-    total = pl.scan_parquet(samples).select(pl.len()).collect().item()
-    keep = drawn("sample_id", total)
+    keep = drawn("sample_id", size(samples))
     frame = pl.scan_parquet(samples).filter(keep).select("sample_id", "is_right", token="completion_ids")
     scored = pl.scan_parquet(token_rewards).filter(keep).select("sample_id", reward="rewards")
     frame = frame.join(scored, on="sample_id", how="inner")
@@ -54,6 +59,8 @@ def reward_statistics(samples: Path, token_rewards: Path, edits: Path | None = N
         "changed": figures(known.select(change.alias("part"), "reward")),
         "histogram": histogram(frame),
         "tokens": extremes(frame),
+        "samples": size(samples),
+        "counted": size(samples, drawn("sample_id", size(samples))),
         "low": float(frame["reward"].min() or 0.0),  # type: ignore[arg-type]
         "high": float(frame["reward"].max() or 0.0),  # type: ignore[arg-type]
     }
