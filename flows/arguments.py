@@ -51,6 +51,10 @@ def add_compare(parser: argparse.ArgumentParser) -> None:
     add("--json", action="store_true", help="print the numbers on standard output")
 
 
+def add_report(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", help="a run or comparison: id, its beginning, or name")
+
+
 def numbers(kind: Callable[[str], int | float]) -> Callable[[str], list[int | float]]:
     """Reads `0,1,2`."""
 

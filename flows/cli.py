@@ -21,6 +21,7 @@ from flows.arguments import (
     add_improve,
     add_list,
     add_prune,
+    add_report,
     add_rollback,
     add_run,
     add_serve,
@@ -136,6 +137,18 @@ def compare_credit(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def report(arguments: argparse.Namespace) -> int:
+    """Draw the page of an earlier run or comparison again; say where it is."""
+    from flows.page.publish import publish_again
+    from flows.report import page_lines
+    from flows.store import open_store
+
+    store = open_store()
+    for line in page_lines(publish_again(store, arguments.run), store):
+        say(line)
+    return 0
+
+
 def improve(arguments: argparse.Namespace) -> int:
     """Rounds of the recurring flow; print the last one's tables, or with --json every round's summary, a line each."""
     from flows.improve import run_rounds
@@ -243,6 +256,7 @@ COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None], Comman
     "run": ("run the method, or the stages of it that are not in the store", add_run, run),
     "evaluate": ("a checkpoint's accuracy on benchmarks, alone or against another's", add_evaluate, evaluate),
     "compare": ("several recipes on the same samples, one table", add_compare, compare),
+    "report": ("the page of an earlier run or comparison, drawn again", add_report, report),
     "improve": ("the recurring flow: train from the champion, promote what is better", add_improve, improve),
     "serve": ("the recurring flow on a schedule, until Ctrl-C", add_serve, serve),
     "rollback": ("make the champion before this one champion again", add_rollback, rollback),

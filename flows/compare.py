@@ -23,8 +23,9 @@ from flows.config import DEFAULT_PRESET, RunConfig, load_config
 from flows.control import Control
 from flows.execution import Direct, Prefect
 from flows.metrics import MetricLog
+from flows.notes import NOTE, caveats, comparison_note
+from flows.page.publish import publish_comparison
 from flows.pipeline import Outcome, Part, run_method
-from flows.report import notes
 from flows.rlmec import command, method
 from flows.server import prefect_server
 from flows.stage import say
@@ -158,6 +159,8 @@ def compare(config: ComparisonConfig) -> Outcome:
         gaps = pl.concat([in_order(differences(scores, base), order) for base in baselines(order)])
         result = as_json(work, means, gaps, time.monotonic() - started)
         log(store, parent, means, gaps, result)
+        store.tag(parent, {NOTE: comparison_note(result)})
+        publish_comparison(store, parent, result)
     return Outcome(result, parent)
 
 
@@ -222,7 +225,7 @@ def log(store: Store, run_id: str, means: pl.DataFrame, gaps: pl.DataFrame, resu
         out = Path(folder)
         means.write_parquet(out / "accuracies.parquet")
         gaps.write_parquet(out / "differences.parquet")
-        (out / "comparison.md").write_text("\n\n".join((markdown(means, gaps), *notes(result))) + "\n")
+        (out / "comparison.md").write_text("\n\n".join((markdown(means, gaps), *caveats(result))) + "\n")
         (out / "comparison.json").write_text(json.dumps(result, indent=2))
         forest(gaps, out / "differences.png")
         store.client.log_artifacts(run_id, folder)

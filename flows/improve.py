@@ -18,13 +18,15 @@ from prefect import flow
 from flows.config import RunConfig
 from flows.control import Control
 from flows.key import stage_seed
+from flows.notes import NOTE, run_note
+from flows.page.publish import publish_run
 from flows.pipeline import Outcome, Part, run_method
 from flows.registry import champion, promote, register_policy, registered_name
 from flows.rlmec import command, method
 from flows.server import prefect_server
 from flows.stage import say
 from flows.store import Store, open_store
-from flows.summary import log_accuracy
+from flows.summary import log_numbers
 from tasks.compare_predictions import CompareOptions
 from tasks.promotion import decide
 
@@ -59,7 +61,9 @@ def improve(config: RunConfig, level: float = LEVEL) -> Outcome:
         outcome = run_part(candidate_method, fresh, parent, f"round {number}")
         result = conclude(store, outcome, level, str(start)) | {"round": number, "start": start}
         store.client.log_text(parent, json.dumps(result, indent=2), "summary.json")
-        log_accuracy(store, parent, result)
+        log_numbers(store, parent, result)
+        store.tag(parent, {NOTE: f"Round {number} from {start}. {run_note(result)} {result['reason']}."})
+        publish_run(store, parent, result)
         store.tag(parent, {"rlmec.promoted": str(result["promoted"]), "rlmec.candidate": result["candidate"]})
     return Outcome(result, parent)
 

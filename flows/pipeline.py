@@ -24,6 +24,8 @@ from flows.digests import DamagedError, content_digest
 from flows.execution import Direct, Prefect
 from flows.home import home
 from flows.key import ROOTS, code_digest, stage_key
+from flows.notes import NOTE, run_note
+from flows.page.publish import publish_run
 from flows.registry import register_policy, registered_model
 from flows.server import prefect_server
 from flows.stage import Done, compute, say
@@ -221,11 +223,13 @@ def parent_run(run: Pipeline, started: float, part: Part | None = None) -> Itera
 
 
 def conclude(run: Pipeline, started: float) -> Outcome:
-    """Write the summary and its numbers to the parent run."""
+    """Write the summary, its numbers and its page to the parent run."""
     assert run.parent is not None
     result = summary.build(run.config, run.done, run.store, time.monotonic() - started)
     run.store.client.log_text(run.parent, json.dumps(result, indent=2), "summary.json")
-    summary.log_accuracy(run.store, run.parent, result)
+    summary.log_numbers(run.store, run.parent, result)
+    run.store.tag(run.parent, {NOTE: run_note(result)})
+    publish_run(run.store, run.parent, result, {done.label: done.run for done in run.done})
     return Outcome(result, run.parent)
 
 

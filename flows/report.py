@@ -9,6 +9,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from flows.artifacts import local_path
+from flows.notes import caveats
+from flows.page import PAGE
 from flows.pipeline import Outcome
 from flows.retention import Waste, parent_of
 from flows.store import Store
@@ -171,23 +174,6 @@ def differences_table(result: Mapping[str, Any]) -> Table:
     return table
 
 
-def notes(result: Mapping[str, Any]) -> list[str]:
-    """What a reader of the table must know: how learning rates were chosen, what p means, what was left out."""
-    tried = ", ".join(f"× {rate:g}" for rate in result["rates"])
-    rates = (
-        f"Learning rates: the preset's {tried}, the best of them on the development problems under seed "
-        f"{result['tuning_seed']}, which takes no other part."
-        if len(result["rates"]) > 1
-        else f"Learning rate: the preset's {tried}, not tuned."
-    )
-    tests = (
-        "Intervals and p (bootstrap) resample seeds and problems together; p (McNemar) is exact, over problems. Both "
-        "are corrected by Holm over all rows with the same baseline. Seconds and tokens are a recipe's own, means over "
-        "seeds."
-    )
-    return [rates, tests, *(f"{name} was left out: {reason}" for name, reason in result["skipped"].items())]
-
-
 def show_comparison(outcome: Outcome, store: Store) -> None:
     """Print the tables of a finished comparison on standard error."""
     console = Console(stderr=True)
@@ -195,7 +181,7 @@ def show_comparison(outcome: Outcome, store: Store) -> None:
         console.width = 160
     for table in (recipes_table(outcome.summary), differences_table(outcome.summary)):
         console.print(table)
-    for line in (*notes(outcome.summary), *mlflow_lines(outcome, store)):
+    for line in (*caveats(outcome.summary), *mlflow_lines(outcome, store)):
         console.print(line, soft_wrap=True, markup=False, highlight=False)
 
 
@@ -239,7 +225,14 @@ def model_lines(runs: Mapping[str, str], store: Store) -> list[str]:
 
 def mlflow_lines(outcome: Outcome, store: Store) -> list[str]:
     """Where the run is seen in MLflow."""
-    page = f"#/experiments/{store.experiment}/runs/{outcome.run_id}"
+    address = f"experiments/{store.experiment}/runs/{outcome.run_id}"
+    where = f"{store.uri}/#/{address}" if store.is_remote else f"`rlmec ui`, then {UI}/#/{address}"
+    return [f"In MLflow: {where}", *page_lines(outcome.run_id, store)]
+
+
+def page_lines(run_id: str, store: Store) -> list[str]:
+    """Where a run's page is, if it has one."""
     if store.is_remote:
-        return [f"In MLflow: {store.uri}/{page}"]
-    return [f"In MLflow: `rlmec ui`, then {UI}/{page}"]
+        return [f"Its page: {store.uri}/#/experiments/{store.experiment}/runs/{run_id}/artifacts/{PAGE}"]
+    root = local_path(store.client.get_run(run_id).info.artifact_uri)
+    return [f"Its page, for any browser: {root / PAGE}"] if root and (root / PAGE).is_file() else []

@@ -23,7 +23,9 @@ from flows.artifacts import StageRun
 from flows.control import Call, source_of
 from flows.digests import DamagedError
 from flows.home import work
+from flows.listing import first_sentence
 from flows.metrics import MetricLog
+from flows.notes import NOTE, stage_note
 from flows.store import Store, one_line
 from tasks.errors import UserError
 from tasks.work import Work
@@ -72,7 +74,9 @@ def compute(
             out.mkdir()
             call_function(store, call, out, package, log, replace(how, folder=folder))
             log.flush()
-            return store.commit(run, out, time.monotonic() - started)
+            seconds = time.monotonic() - started
+            describe(store, run_id, call, package, seconds)
+            return store.commit(run, out, seconds)
     except Exception as error:
         fail(store, run_id, call.label, log, error)
         raise
@@ -91,6 +95,13 @@ def call_function(store: Store, call: Call, out: Path, package: str, log: Metric
     except DamagedError as error:
         raise UserError(f"{error}: --force the stage that wrote it") from error
     function(call.options, inputs, out, seed=call.seed, log=log, work=work)
+
+
+def describe(store: Store, run_id: str, call: Call, package: str, seconds: float) -> None:
+    """Write what a stage was and what came out as its run's description."""
+    about = first_sentence(importlib.import_module(f"{package}.{call.stage}").__doc__ or "")
+    metrics = store.client.get_run(run_id).data.metrics
+    store.tag(run_id, {NOTE: stage_note(call.label, call.stage, about, metrics, seconds)})
 
 
 def stage_tags(call: Call, key: str, code: str) -> dict[str, str]:

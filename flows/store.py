@@ -34,6 +34,11 @@ from tasks.errors import UserError
 
 EXPERIMENT = "rlmec"
 DATABASE = "mlflow.db"
+ABOUT = {  # tags of the experiment; by the first MLflow's page shows runs and charts, not traces and judges
+    "mlflow.experimentKind": "custom_model_development",
+    "mlflow.note.content": "A pipeline, a comparison and a round of `rlmec improve` are parents with their stages or "
+    "pipelines below them; each has a description, and its artifact report.html shows what came out.",
+}
 STARTS_APART = 2.0  # seconds by which two readings of one process's start may differ
 
 
@@ -119,7 +124,7 @@ class Store:
         wanted = self.folder / "artifacts"
         found = self.client.get_experiment_by_name(EXPERIMENT)
         if found is None:
-            return self.client.create_experiment(EXPERIMENT, None if self.is_remote else wanted.as_uri())
+            return self.client.create_experiment(EXPERIMENT, None if self.is_remote else wanted.as_uri(), ABOUT)
         place = artifacts.local_path(found.artifact_location)
         if not self.is_remote and place is not None and place.resolve() != wanted:
             raise UserError(
@@ -233,15 +238,20 @@ class Store:
 
     def pipeline(self, text: str) -> Run:
         """The pipeline that an id, the unique beginning of one, or a name means; UserError otherwise."""
-        runs = list(self.search("tags.`rlmec.kind` = 'pipeline'"))
-        named = [run for run in runs if run.info.run_name == text or run.info.run_id == text]
-        found = named or [run for run in runs if text and run.info.run_id.startswith(text)]
+        return self.named(text, "pipeline")
+
+    def named(self, text: str, *kinds: str) -> Run:
+        """The run of one of these kinds that an id, the beginning of one, or a name means; UserError otherwise."""
+        runs = [run for kind in kinds for run in self.search(f"tags.`rlmec.kind` = '{kind}'")]
+        found = [run for run in runs if run.info.run_name == text or run.info.run_id == text]
+        found = found or [run for run in runs if text and run.info.run_id.startswith(text)]
+        what = " or ".join(kinds)
         if not found:
             latest = f"the latest is {runs[0].info.run_name} ({runs[0].info.run_id})" if runs else "there is none"
-            raise UserError(f"no pipeline run is called {text!r} in {self.uri}: {latest}")
+            raise UserError(f"no {what} run is called {text!r} in {self.uri}: {latest}")
         if len(found) > 1:
             ids = ", ".join(run.info.run_id for run in found[:5])
-            raise UserError(f"{text!r} means {len(found)} pipeline runs: give one of the ids {ids}")
+            raise UserError(f"{text!r} means {len(found)} {what} runs: give one of the ids {ids}")
         return found[0]
 
     def config_of(self, text: str) -> dict[str, Any]:

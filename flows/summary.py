@@ -78,10 +78,34 @@ def warnings(config: Any, numbers: Mapping[str, Mapping[str, float]]) -> list[st
     return [f"warm_up ended{at}, outside the wanted band of development accuracy {band}"]
 
 
-def log_accuracy(store: "Store", run_id: str, summary: Mapping[str, Any]) -> None:
-    """Put accuracy before, after and gained on the parent run, where MLflow compares runs."""
+HEADLINES = {  # (stage, its metric): the name on the parent run; MLflow draws those with one beginning together
+    **{
+        ("rewrite", f"{figure}/{group}"): f"grm/{figure}_{group}"
+        for figure in ("rewrites_right", "equations_hold", "locating_accuracy", "edit_fraction")
+        for group in ("trained", "unseen")
+    },
+    ("sample", "right_share"): "data/samples_right_share",
+    ("sample", "samples"): "data/samples",
+    ("rewrite", "accepted"): "data/rewrites_accepted",
+    ("score", "negative_token_share"): "data/negative_token_share",
+    ("train_policy", "tokens_trained"): "cost/tokens_trained",
+}
+
+
+def headlines(store: "Store", summary: Mapping[str, Any]) -> dict[str, float]:
+    """The numbers of stages by which runs are compared, and the time that their stages took when they ran."""
+    numbers = {stage["name"]: stage_metrics(store, stage["run_id"]) for stage in summary["stages"]}
+    found = {}
+    for (stage, metric), name in HEADLINES.items():
+        if metric in numbers.get(stage, {}):
+            found[name] = numbers[stage][metric]
+    return {**found, "cost/stage_seconds": sum(stage["seconds"] for stage in summary["stages"])}
+
+
+def log_numbers(store: "Store", run_id: str, summary: Mapping[str, Any]) -> None:
+    """Put accuracy before, after and gained on the parent run, where MLflow compares runs, and the headlines."""
     now = int(time.time() * 1000)
-    values = {"seconds": summary["seconds"]}
+    values = {"seconds": summary["seconds"], **headlines(store, summary)}
     for benchmark, sides in summary["accuracy"].items():
         values |= {f"accuracy/{benchmark}/{side}": figures["rate"] for side, figures in sides.items()}
         if {"before", "after"} <= set(sides):

@@ -80,8 +80,9 @@ class Checkout:
         (folder / "tasks").mkdir()
         (folder / "tasks" / "__init__.py").touch()
         real = Path(tasks.__file__).parent
-        for name in ("errors.py", "intervals.py", "work.py", "progress.py", "records.py"):
-            (folder / "tasks" / name).symlink_to(real / name)
+        for name in ("compare_predictions", "errors", "intervals", "page_answers", "page_samples", "page_statistics",
+                     "progress", "records", "token_texts", "word_diff", "work"):  # fmt: skip
+            (folder / "tasks" / f"{name}.py").symlink_to(real / f"{name}.py")
         for stage, (outputs, body) in STAGES.items():
             options = "".join(part.title() for part in stage.split("_")) + "Options"
             text = MODULE.format(stage=stage, options=options, outputs=outputs, body=body or "pass")
