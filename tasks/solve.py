@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from models import policy
 from models.policy import Decoding, complete
-from tasks.prompts import decode, solve_prompt
+from tasks.prompts import check_tokenizer, decode, end, solve_prompt
 from tasks.records import derive_seed, read_table
 from tasks.verify import verdict as judge
 from tasks.work import Span
@@ -47,7 +47,7 @@ def solve(
     what the prompt asks for, a right or a wrong solution, where the policy was trained so.
     """
     prompts = [solve_prompt(tokenizer, problem["question"], problem["options"], verdict) for problem in problems]
-    for done in complete(model, prompts, tokenizer.eos_token_id, decoding, seeds, batch_size):
+    for done in complete(model, prompts, end(tokenizer), decoding, seeds, batch_size):
         text = decode(tokenizer, done.ids)
         judged = judge(text, problems[done.row])
         yield Solution(
@@ -68,6 +68,7 @@ def solve_span(
     """Each problem of a span completed `times` times, in order: (problem, solution), the completions of a problem one
     after the other. inputs: policy (folder), problems (table). Each completion has a seed of its own."""
     model, tokenizer = policy.shared(inputs["policy"], policy.device(device))
+    check_tokenizer(tokenizer)
     problems = list(read_table("problems", inputs["problems"], rows=span).iter_rows(named=True))
     repeated = [problem for problem in problems for _ in range(times)]
     seeds = [derive_seed(seed, problem["problem_id"], number) for problem in problems for number in range(times)]

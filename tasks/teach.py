@@ -15,6 +15,7 @@ import polars as pl
 from pydantic import BaseModel, Field
 from rapidfuzz.distance import Levenshtein
 
+from models import policy
 from tasks import parts, teachers
 from tasks.equations import every_equation_holds
 from tasks.progress import Log, silent
@@ -68,9 +69,7 @@ def teach(
 
 def teach_shard(options: TeachOptions, inputs: Mapping[str, Path], span: Span) -> pl.DataFrame:
     """The teacher's rewrites of a span of the wrong samples."""
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(inputs["tokenizer"], local_files_only=True)
+    tokenizer = policy.load_tokenizer(inputs["tokenizer"])
     samples = wrong_samples(inputs["samples"])[span.first : span.end]
     problems = problems_of(samples, inputs["problems"])
     rows = [

@@ -23,7 +23,14 @@ from models.loop import Optimisation
 from tasks.errors import UserError
 from tasks.fit import IMITATION, History, batches, fit, imitated
 from tasks.progress import Log, silent
-from tasks.prompts import grm_parts, locate_completion, locate_prompt, rewrite_prompt
+from tasks.prompts import (
+    check_same_tokens,
+    check_tokenizer,
+    grm_parts,
+    locate_completion,
+    locate_prompt,
+    rewrite_prompt,
+)
 from tasks.records import by_id, derive_seed, read_table
 from tasks.work import ALONE, Work
 
@@ -53,11 +60,15 @@ def train_reward_model(
     log: Log = silent,
     work: Work = ALONE,
 ) -> None:
-    """inputs: policy (folder; the GRM starts from its weights), samples, problems, rewrites.
+    """inputs: policy (folder; the GRM starts from its weights), samples, problems, rewrites; tokenizer (folder) where the
+    samples were drawn by another policy than that.
 
     Writes model and pairs (sample_id, trained). Raises UserError where no rewrite is left to train on.
     """
     model, tokenizer = policy.load(inputs["policy"], policy.device(options.device))
+    check_tokenizer(tokenizer)
+    if "tokenizer" in inputs:
+        check_same_tokens(tokenizer, policy.load_tokenizer(inputs["tokenizer"]), "the reward model")
     problems = by_id(read_table("problems", inputs["problems"]), "problem_id")
     samples = read_table("samples", inputs["samples"])
     pairs = accepted_pairs(samples, read_table("rewrites", inputs["rewrites"]), options.unseen_share)

@@ -17,7 +17,7 @@ from models.batch import Example
 from models.logprobs import completion_logprobs
 from models.reward import token_rewards
 from tasks.credit import TokenCredit
-from tasks.prompts import grm_parts, rewrite_prompt
+from tasks.prompts import check_same_tokens, grm_parts, rewrite_prompt
 
 NEEDS = ("reward_model",)
 
@@ -36,8 +36,9 @@ def credit(
     batch_size: int,
     at: torch.device,
 ) -> Iterator[TokenCredit]:
-    """inputs: reward_model (folder). samples: rows; problems: by id. Yields one TokenCredit a sample."""
+    """inputs: reward_model, policy (folders). samples: rows; problems: by id. Yields one TokenCredit a sample."""
     model, tokenizer = policy.shared(inputs["reward_model"], at)
+    check_same_tokens(tokenizer, policy.shared(inputs["policy"], at)[1], "the reward model")
     examples = [
         Example(rewrite_prompt(tokenizer, *grm_parts(problems[sample["problem_id"]], sample)), sample["completion_ids"])
         for sample in samples
