@@ -14,8 +14,9 @@ from typing import Any
 import polars as pl
 from rich.console import Console
 
+from flows.checkpoint import check_safetensors
 from flows.control import Control, trace
-from flows.pipeline import check_safetensors, in_store
+from flows.pipeline import in_store
 from flows.registry import registered_model
 from flows.report import plain_table
 from flows.rlmec import method
@@ -24,7 +25,7 @@ from models import policy, tiny
 from models.size import TRAINING_BYTES, forward_flops, parameter_count, training_flops
 from tasks.errors import UserError
 from tasks.prepare import prepare
-from tasks.prompts import all_text, solution_completion, solve_prompt
+from tasks.prompts import all_text, check_same_tokens, check_tokenizer, solution_completion, solve_prompt
 from tasks.records import read_table
 
 WRONG_SHARE = 0.5  # of the samples: not known before they are there
@@ -113,14 +114,25 @@ def measured(config: Any) -> Sizes:
 
 def language_model(config: Any, train: pl.DataFrame) -> tuple[Any, int]:
     """The tokenizer of the policy that a run starts from, and its number of parameters."""
-    from transformers import AutoConfig, AutoTokenizer
-
     name = config.policy.checkpoint
     if name is None:
         shape = config.warm_up.architecture
         tokenizer = tiny.train_tokenizer(map(all_text, train.to_dicts()), shape.vocabulary)
         sizes = shape.layers, shape.width, shape.heads, shape.feed_forward
         return tokenizer, parameter_count(tiny.llama_config(tokenizer, *sizes))
+    tokenizer, parameters = published(name)
+    if not config.policy.chat_template:
+        tokenizer.chat_template = None
+    check_tokenizer(tokenizer)
+    if config.reward_model.checkpoint:
+        check_same_tokens(published(config.reward_model.checkpoint)[0], tokenizer, "the reward model")
+    return tokenizer, parameters
+
+
+def published(name: str) -> tuple[Any, int]:
+    """The tokenizer of a checkpoint and its number of parameters; its weights are not loaded."""
+    from transformers import AutoConfig, AutoTokenizer
+
     where = registered_folder(name) if name.startswith("models:/") else name
     try:
         found, parameters = AutoTokenizer.from_pretrained(where), parameter_count(AutoConfig.from_pretrained(where))

@@ -15,7 +15,7 @@ def method(run: Any, config: RunConfig) -> tuple[Any, Any]:
     data = run("prepare", config.prepare, seeded=False)
     train, development, asked = data["train"], data["development"], data[config.measure_on]
     if config.policy.checkpoint:
-        policy = run.external(config.policy.checkpoint)
+        policy = run.external(config.policy.checkpoint, config.policy.chat_template)
     else:
         policy = run("warm_up", config.warm_up, train=train, development=development)["model"]
     before = run("evaluate", config.evaluate, label="evaluate-before", policy=policy, problems=asked)
@@ -26,7 +26,10 @@ def method(run: Any, config: RunConfig) -> tuple[Any, Any]:
     given = {**made, "problems": train}
     if "reward_model" in uses:
         taught = run("teach", config.teach, tokenizer=policy, **given)["rewrites"]
-        grm = run("train_reward_model", config.train_reward_model, policy=policy, rewrites=taught, **given)
+        first = {"policy": policy}
+        if config.reward_model.checkpoint:
+            first = {"policy": run.external(config.reward_model.checkpoint), "tokenizer": policy}
+        grm = run("train_reward_model", config.train_reward_model, **first, rewrites=taught, **given)
     if "rewrites" in uses:
         mended = {"reward_model": grm["model"], "pairs": grm["pairs"], "teacher_rewrites": taught}
         made["rewrites"] = run("rewrite", config.rewrite, **mended, **given)["rewrites"]

@@ -95,6 +95,14 @@ def test_a_checkpoint_takes_the_place_of_warm_up():
     assert calls["sample"].inputs["policy"].name == "./my-model"
 
 
+def test_the_reward_model_may_start_from_a_checkpoint_of_its_own():
+    """Its tokenizer is then compared with the policy's."""
+    calls = trace(method, load_config("smoke", sets=["policy.checkpoint=./mine", "reward_model.checkpoint=./larger"]))
+    inputs = calls["train_reward_model"].inputs
+    assert (inputs["policy"].name, inputs["tokenizer"].name) == ("./larger", "./mine")
+    assert "tokenizer" not in trace(method, load_config("smoke"))["train_reward_model"].inputs
+
+
 def test_the_papers_presets_ask_for_a_checkpoint():
     with pytest.raises(UserError, match="policy: name the checkpoint to start from: --set policy.checkpoint="):
         load_config("paper-math")
