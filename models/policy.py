@@ -19,6 +19,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from models import processes
+from models.sharding import collected, is_sharded
+
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -89,8 +92,14 @@ def forget_shared() -> None:
 
 
 def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
-    """Write weights as safetensors, configuration and tokenizer, as `from_pretrained` reads them."""
-    model.save_pretrained(folder, safe_serialization=True)
+    """Write weights as safetensors, configuration and tokenizer, as `from_pretrained` reads them. Of several processes
+    each must call this, and the first writes."""
+    weights = None
+    if any(map(is_sharded, model.parameters())):
+        weights = {name: collected(tensor) for name, tensor in model.state_dict().items()}
+    if processes.rank() > 0:
+        return
+    model.save_pretrained(folder, state_dict=weights)
     tokenizer.save_pretrained(folder)
 
 

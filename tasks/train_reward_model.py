@@ -20,6 +20,7 @@ from pydantic import BaseModel, Field
 from models import policy
 from models.batch import Example
 from models.loop import Optimisation
+from models.lora import Lora, adapted, merged
 from tasks.errors import UserError
 from tasks.fit import IMITATION, History, batches, fit, imitated
 from tasks.progress import Log, silent
@@ -48,6 +49,7 @@ class TrainRewardModelOptions(BaseModel, extra="forbid", frozen=True):
     )
     copies: float = Field(1.0, ge=0, le=1, description="copy pairs for each rewrite pair")
     optimisation: Optimisation = Optimisation(learning_rate=2e-5)
+    lora: Lora | None = Field(None, description="train low-rank adapters, say { rank = 16 }, rather than all weights")
     device: str = "auto"
 
 
@@ -87,9 +89,11 @@ def train_reward_model(
     updates = options.updates or max(1, round(options.epochs * len(examples) / options.batch_size))
     steps = batches(examples, options.batch_size, derive_seed(seed, "order"))
     history = History(log)
-    for _ in fit(model, steps, updates, IMITATION, options.optimisation, "train_reward_model", history, work):
+    model = adapted(model, options.lora, derive_seed(seed, "lora"))
+    for _ in fit(model, steps, updates, IMITATION, options.optimisation, "train_reward_model", history, work,
+                 longest=max(examples, key=len)):  # fmt: skip
         pass
-    policy.save(model, tokenizer, out / "model")
+    policy.save(merged(model, out / "model" / "adapter"), tokenizer, out / "model")
     pairs.select("sample_id", "trained").write_parquet(out / "pairs.parquet")
     log({"pairs_trained": len(trained), "pairs_unseen": len(pairs) - len(trained), "copies": len(right)})
 

@@ -54,12 +54,14 @@ def in_turn(make: Callable[[Span], Span], spans: Sequence[Span]) -> Iterator[Spa
 class Work:
     """A stage's working folder (None: nothing is kept, as in a notebook), and who computes its shards.
 
-    checkpoint_every: updates between two checkpoints of a training run.
+    checkpoint_every: updates between two checkpoints of a training run. sharded: of several processes that train, each
+    keeps but its part of the weights.
     """
 
     folder: Path | None = None
     each: Each = in_turn
     checkpoint_every: int = 100
+    sharded: bool = False
 
     def table(
         self, name: str, rows: int, size: int, make: Callable[[Span], pl.DataFrame], label: str, log: Log
