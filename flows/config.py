@@ -119,6 +119,12 @@ class RunConfig(BaseModel, extra="forbid", frozen=True):
             )
         return self
 
+    @model_validator(mode="after")
+    def adapters_are_whole(self) -> "RunConfig":
+        if self.execution.sharded and (self.train_policy.lora or self.train_reward_model.lora):
+            raise ValueError("execution.sharded goes without lora: adapters are small, and merged into whole weights")
+        return self
+
     @property
     def uses(self) -> frozenset[str]:
         """The tables that the policy learns from, and the reward model where something needs it."""

@@ -127,8 +127,8 @@ class Pipeline:
         say_remarks(call.label, remarks)
         say(f"{call.label} …")
         how = Work(each=self.engine.shards, checkpoint_every=self.config.execution.checkpoint_every)
-        code, slot = self.code[call.label], self.engine.slot
-        run = compute(self.store, call, key, code, self.parent, self.package, is_forced, how, slot)
+        code, slot, execution = self.code[call.label], self.engine.slot, self.config.execution
+        run = compute(self.store, call, key, code, self.parent, self.package, is_forced, how, slot, execution)
         return Done(call.label, run, False)
 
     def _found(self, call: Call, key: str) -> tuple[StageRun | None, tuple[str, ...]]:

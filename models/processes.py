@@ -3,9 +3,9 @@
     world() == 4, rank() == 2        of four processes this is the third; alone it is world() == 1, rank() == 0
 
 Every process holds the same weights and reads its share of each update's examples; gradients are added up once an
-update (`sum_gradients`). That is the arithmetic of DistributedDataParallel without its wrapper, which would wait for the
-others in every micro-batch: here a process may make more of them than another, or make them again after it ran out
-of memory. Whoever starts the processes joins them first, see `tasks/process.py`.
+update (`sum_gradients`). That is the arithmetic of DistributedDataParallel without its wrapper, which would wait for
+the others in every micro-batch: here a process may make more of them than another, or make them again after it ran
+out of memory. Whoever starts the processes joins them first, see `tasks/process.py`.
 """
 
 from __future__ import annotations

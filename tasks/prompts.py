@@ -89,8 +89,8 @@ def check_same_tokens(ours: PreTrainedTokenizerBase, theirs: PreTrainedTokenizer
     """UserError where two models do not read the same token ids."""
     if ours.get_vocab() != theirs.get_vocab() or end(ours) != end(theirs):
         raise UserError(
-            f"{who} and the policy have different tokenizers ({ours.name_or_path}, {theirs.name_or_path}): samples pass "
-            "between them as token ids, so start both from checkpoints with one tokenizer"
+            f"{who} and the policy have different tokenizers ({ours.name_or_path}, {theirs.name_or_path}): "
+            "samples pass between them as token ids, so start both from checkpoints with one tokenizer"
         )
 
 
@@ -207,7 +207,7 @@ def line_spans(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> list[t
     """The (first, end) positions of each line of a completion, EOS left out.
 
     A line ends with the token that holds its line break; blank lines belong to the line before them, and those at the
-    head to the first. So spans follow each other without gaps, and there are as many as `tasks.rewrites.lines_of` finds.
+    head to the first. So spans follow each other without gaps, and are as many as `tasks.rewrites.lines_of` finds.
     """
     ids = without_eos(tokenizer, ids)
     spans: list[tuple[int, int]] = []

@@ -69,7 +69,7 @@ def rewrite_row(
 
 
 def spliced_ids(tokenizer: PreTrainedTokenizerBase, sample_ids: Sequence[int], rewrite: str) -> list[int]:
-    """Token ids of a rewrite given as text: its unchanged lines keep the sample's own ids. It ends as a completion does.
+    """Token ids of a rewrite given as text: its unchanged lines keep the sample's own ids. It ends as completions do.
 
     A policy may have sampled a word in pieces that its tokenizer would not choose; tokenising such a line again
     would show edits where there are none.

@@ -62,8 +62,8 @@ def train_reward_model(
     log: Log = silent,
     work: Work = ALONE,
 ) -> None:
-    """inputs: policy (folder; the GRM starts from its weights), samples, problems, rewrites; tokenizer (folder) where the
-    samples were drawn by another policy than that.
+    """inputs: policy (folder; the GRM starts from its weights), samples, problems, rewrites; tokenizer (folder)
+    where the samples were drawn by another policy than that.
 
     Writes model and pairs (sample_id, trained). Raises UserError where no rewrite is left to train on.
     """

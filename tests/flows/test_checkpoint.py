@@ -30,7 +30,7 @@ def test_a_chat_template_is_used_unless_plain_text_is_asked_for(with_template):
     assert asked(chat).startswith("<user>Question: How many?\nGive a solution")
     assert asked(chat).endswith("<me>\n")
     assert asked(plain) == "Question: How many?\nSolution:\n"
-    assert (chat.digest == content_digest(with_template)) and (plain.digest != chat.digest)
+    assert chat.digest == content_digest(with_template) != plain.digest
     assert plain.digest == checkpoint(store, str(with_template), False).digest
     assert (plain.path / "model.safetensors").is_symlink()
 

@@ -20,7 +20,6 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, 
 
 from models import policy
 from models.batch import collate
-from models.logprobs import token_logprobs
 from models.loop import Optimisation
 from tasks.align import AlignOptions, align
 from tasks.errors import UserError
@@ -58,8 +57,8 @@ CHATML = (
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 LLAMA3 = (
-    "{{ bos_token }}{% for m in messages %}<|start_header_id|>{{ m.role }}<|end_header_id|>\n\n{{ m.content }}<|eot_id|>"
-    "{% endfor %}{% if add_generation_prompt %}<|start_header_id|>assistant<|end_header_id|>\n\n{% endif %}"
+    "{{ bos_token }}{% for m in messages %}<|start_header_id|>{{ m.role }}<|end_header_id|>\n\n{{ m.content }}"
+    "<|eot_id|>{% endfor %}{% if add_generation_prompt %}<|start_header_id|>assistant<|end_header_id|>\n\n{% endif %}"
 )
 GEMMA = (
     "{{ bos_token }}{% for m in messages %}<start_of_turn>{{ 'model' if m.role == 'assistant' else m.role }}\n"
@@ -234,7 +233,10 @@ def test_text_becomes_ids_and_text_again_as_it_stands_behind_a_line_break(family
     for text in ("She has 12+5=17 apples.\nThe answer is 17.", "\nCorrected solution:\n", "ë"):
         assert decode(tokenizer, encode(tokenizer, text)) == text
     ids = solution_completion(tokenizer, "\nShe has.\n \nThe answer.")
-    assert [decode(tokenizer, ids[first:after]) for first, after in line_spans(tokenizer, ids)] == ["\nShe has.\n \n", "The answer."]
+    assert [decode(tokenizer, ids[first:after]) for first, after in line_spans(tokenizer, ids)] == [
+        "\nShe has.\n \n",
+        "The answer.",
+    ]
 
 
 def test_bos_stands_once_at_the_head_of_every_prompt_where_the_tokenizer_has_it(family):
