@@ -11,7 +11,7 @@ own, counted over the whole optimiser step (all micro-batches, all processes) be
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Literal
@@ -117,7 +117,7 @@ def train(
     """
     model.train()
     if optimisation.gradient_checkpointing:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        checkpointing(model, "enable")({"use_reentrant": False})
     if sharded:
         shard(model)
     reading = Reading(model, objectives, reference, optimisation.precision, optimisation.micro_batch_tokens)
@@ -154,8 +154,14 @@ def train(
         if checkpoints and done % checkpoints.every == 0 and done < total:
             checkpoints.save(done)
     if optimisation.gradient_checkpointing:
-        model.gradient_checkpointing_disable()
+        checkpointing(model, "disable")()
     model.eval()
+
+
+def checkpointing(model: PreTrainedModel, how: str) -> Callable[..., None]:
+    """transformers' method that turns checkpointed activations on or off, by the name that it has in this version."""
+    new = getattr(model, f"activation_checkpointing_{how}", None)
+    return new or getattr(model, f"gradient_checkpointing_{how}")  # type: ignore[no-any-return]
 
 
 def rehearse(reading: Reading, optimiser: torch.optim.Optimizer, longest: Example) -> None:
