@@ -22,7 +22,7 @@ from flows.report import plain_table
 from flows.rlmec import method
 from flows.store import open_store
 from models import policy, tiny
-from models.size import TRAINING_BYTES, forward_flops, parameter_count, training_flops
+from models.size import TRAINING_BYTES, WEIGHT_BYTES, forward_flops, parameter_count, training_flops
 from tasks.errors import UserError
 from tasks.prepare import prepare
 from tasks.prompts import all_text, check_same_tokens, check_tokenizer, solution_completion, solve_prompt
@@ -81,10 +81,10 @@ def show_plan(config: Any, control: Control) -> dict[str, Any]:
         console.width = 140
     console.print(table)
     left = sum(one.flops for label, one in stages.items() if label not in done)
-    memory = sizes.parameters * TRAINING_BYTES / GIGA
+    memory = training_memory(config, sizes) / GIGA
     for line in (
-        f"Policy and GRM: {sizes.parameters:,} parameters each; training needs {memory:.2g} GiB for weights, "
-        f"gradients and optimiser, and more for activations. Device: {device}.",
+        f"Policy and GRM: {sizes.parameters:,} parameters each; training needs {memory:.2g} GiB on each device for "
+        f"weights, gradients and optimiser, and more for activations. Device: {device}.",
         f"A prompt has {sizes.prompt:.0f} tokens and a solution {sizes.solution:.0f}, on average. "
         f"A half of the samples is taken to be wrong.",
         f"Still to do: {left / TERA:,.0f} TFLOP, {left / (100 * TERA) / 3600:.2g} hours at 100 TFLOP/s.",
@@ -95,6 +95,14 @@ def show_plan(config: Any, control: Control) -> dict[str, Any]:
         "stages": {label: vars(one) for label, one in stages.items()},
         "flops": left,
     }
+
+
+def training_memory(config: Any, sizes: Sizes) -> float:
+    """The bytes that weights, gradients and optimiser take on each device, of the larger of the two trained models."""
+    if config.execution.sharded:
+        return sizes.parameters * TRAINING_BYTES / config.execution.processes
+    is_small = config.train_policy.lora and config.train_reward_model.lora  # the adapters themselves hardly count
+    return sizes.parameters * (WEIGHT_BYTES if is_small else TRAINING_BYTES)
 
 
 def measured(config: Any) -> Sizes:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,7 +56,8 @@ def adapted(model: PreTrainedModel, lora: Lora | None, seed: int) -> Any:
         target_modules=list(lora.targets) if lora.targets else "all-linear",
         task_type="CAUSAL_LM",
     )
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # peft asks transformers by a name that will go
         torch.manual_seed(seed)
         return get_peft_model(model, config)
 

@@ -4,6 +4,7 @@ The stage `learn` below trains with both objectives of RLMEC on updates of 1 to 
 that shares, micro-batches and denominators differ between the processes, and one of them has nothing to read at times.
 """
 
+import importlib
 import json
 import time
 
@@ -12,8 +13,10 @@ import torch
 from safetensors.torch import load_file
 
 from flows.config import load_config
+from flows.control import trace
 from flows.execution import ExecutionOptions
 from flows.launch import ProcessError, failure, in_processes
+from flows.rlmec import method
 from models import policy
 from tasks.errors import UserError
 from tasks.train_policy import TrainPolicyOptions
@@ -173,6 +176,30 @@ def test_the_first_error_is_told_and_not_that_of_the_process_that_lost_the_other
     error = failure(tmp_path, {0: 1, 1: 1})
     assert (str(error), error.__notes__) == ("process 1: ValueError: 13", ["line 1 of 1"])
     assert str(failure(tmp_path, {0: 1, 1: -9})).startswith("process 1 was ended by signal 9")
+
+
+def test_training_stages_alone_run_in_several_processes(bench, monkeypatch):
+    """The fake method's one stage with updates; what it is called with is what it would be called with here."""
+    called = []
+
+    def recorded(execution, module, function, options, inputs, out, seed, log, work):
+        called.append((module.rpartition(".")[2], function, sorted(inputs), out.parent == work.folder))
+        getattr(importlib.import_module(module), function)(options, inputs, out, seed=seed, log=log, work=work)
+
+    monkeypatch.setattr("flows.stage.in_processes", recorded)
+    kind = type(bench.config_of().execution)
+    monkeypatch.setattr(kind, "trains_together", lambda _, options: hasattr(options, "updates"))
+    assert bench.go() == ["prepare", "spare", "train_policy", "evaluate"]
+    assert called == [("train_policy", "train_policy", ["problems"], True)]
+
+
+def test_the_number_of_processes_is_no_part_of_a_stages_key():
+    """As with threads, what comes out is the same but for rounding."""
+    config = load_config("smoke", sets=["execution.processes=2"])
+    assert config.execution.trains_together(config.train_policy)
+    assert not config.execution.trains_together(config.sample)
+    alone, together = (trace(method, made) for made in (load_config("smoke"), config))
+    assert [call.settings for call in alone.values()] == [call.settings for call in together.values()]
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from models import policy
 from models.batch import Example, collate
 from models.checkpoints import Checkpoints
 from models.logprobs import token_logprobs
-from models.lora import Lora, adapted, merged
 from models.loop import Optimisation, train
+from models.lora import Lora, adapted, merged
 from models.objectives import weighted_nll
 
 STEPS = [[Example([5, 6], [7, 8, 9 + step], {"weight": [1.0] * 3})] for step in range(4)]
