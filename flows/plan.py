@@ -128,16 +128,15 @@ def language_model(config: Any, train: pl.DataFrame) -> tuple[Any, int]:
         tokenizer = tiny.train_tokenizer(map(all_text, train.to_dicts()), shape.vocabulary)
         sizes = shape.layers, shape.width, shape.heads, shape.feed_forward
         return tokenizer, parameter_count(tiny.llama_config(tokenizer, *sizes))
-    tokenizer, parameters = published(name)
-    if not config.policy.chat_template:
-        tokenizer.chat_template = None
+    by_chat = config.policy.chat_template
+    tokenizer, parameters = published(name, by_chat)
     check_tokenizer(tokenizer)
     if config.reward_model.checkpoint:
-        check_same_tokens(published(config.reward_model.checkpoint)[0], tokenizer, "the reward model")
+        check_same_tokens(published(config.reward_model.checkpoint, by_chat)[0], tokenizer, "the reward model")
     return tokenizer, parameters
 
 
-def published(name: str) -> tuple[Any, int]:
+def published(name: str, by_chat: bool) -> tuple[Any, int]:
     """The tokenizer of a checkpoint and its number of parameters; its weights are not loaded."""
     from transformers import AutoConfig, AutoTokenizer
 
@@ -149,6 +148,8 @@ def published(name: str) -> tuple[Any, int]:
         raise UserError(f"checkpoint {name!r} cannot be had, here or from the hub ({reason})") from error
     if Path(where).is_dir():
         check_safetensors(name, Path(where))
+    if not by_chat:
+        found.chat_template = None
     return found, parameters
 
 

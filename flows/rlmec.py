@@ -14,8 +14,9 @@ def method(run: Any, config: RunConfig) -> tuple[Any, Any]:
     outputs the recipe has no use for is left out. Returns the predictions of the policy before and after."""
     data = run("prepare", config.prepare, seeded=False)
     train, development, asked = data["train"], data["development"], data[config.measure_on]
+    by_chat = config.policy.chat_template
     if config.policy.checkpoint:
-        policy = run.external(config.policy.checkpoint, config.policy.chat_template)
+        policy = run.external(config.policy.checkpoint, by_chat)
     else:
         policy = run("warm_up", config.warm_up, train=train, development=development)["model"]
     before = run("evaluate", config.evaluate, label="evaluate-before", policy=policy, problems=asked)
@@ -28,7 +29,7 @@ def method(run: Any, config: RunConfig) -> tuple[Any, Any]:
         taught = run("teach", config.teach, tokenizer=policy, **given)["rewrites"]
         first = {"policy": policy}
         if config.reward_model.checkpoint:
-            first = {"policy": run.external(config.reward_model.checkpoint), "tokenizer": policy}
+            first = {"policy": run.external(config.reward_model.checkpoint, by_chat), "tokenizer": policy}
         grm = run("train_reward_model", config.train_reward_model, **first, rewrites=taught, **given)
     if "rewrites" in uses:
         mended = {"reward_model": grm["model"], "pairs": grm["pairs"], "teacher_rewrites": taught}

@@ -68,8 +68,8 @@ def start(tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
 def end(tokenizer: PreTrainedTokenizerBase) -> int:
     """The token that ends a completion: that of a chat template's turn, or else EOS. (Gemma's are not the same.)"""
     if tokenizer.chat_template:
-        turn = [{"role": "user", "content": "1"}, {"role": "assistant", "content": "2"}]
-        after = str(tokenizer.apply_chat_template(turn, tokenize=False)).rpartition("2")[2]
+        turn = [{"role": "user", "content": "1"}, {"role": "assistant", "content": "REPLY"}]
+        after = str(tokenizer.apply_chat_template(turn, tokenize=False)).rpartition("REPLY")[2]
         for token in raw(tokenizer, after):
             if token in tokenizer.added_tokens_decoder:
                 return token
@@ -89,8 +89,8 @@ def check_same_tokens(ours: PreTrainedTokenizerBase, theirs: PreTrainedTokenizer
     """UserError where two models do not read the same token ids."""
     if ours.get_vocab() != theirs.get_vocab() or end(ours) != end(theirs):
         raise UserError(
-            f"{who} and the policy have different tokenizers ({ours.name_or_path}, {theirs.name_or_path}): "
-            "samples pass between them as token ids, so start both from checkpoints with one tokenizer"
+            f"{who} and the policy have different tokenizers or chat templates ({ours.name_or_path}, "
+            f"{theirs.name_or_path}): samples pass between them as token ids, so start both from checkpoints with the same"
         )
 
 

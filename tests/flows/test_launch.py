@@ -1,7 +1,8 @@
 """A training stage in two processes, with gloo on the CPU: it learns what one process learns, whatever becomes of them.
 
 The stage `learn` below trains with both objectives of RLMEC on updates of 1 to 5 examples of different lengths, so
-that shares, micro-batches and denominators differ between the processes, and one of them has nothing to read at times.
+that shares, micro-batches and denominators differ between the processes. One of them has nothing to read at times, and
+not enough memory at others.
 """
 
 import importlib
@@ -26,10 +27,12 @@ STAGE = '''
 import os, signal
 from pathlib import Path
 
+import torch
 from safetensors.torch import save_file
 
 from models import loop, policy, processes
 from models.batch import Example
+from models.logprobs import token_logprobs
 from models.objectives import policy_gradient, weighted_nll
 from models.sharding import collected
 from tasks.errors import UserError
@@ -49,10 +52,19 @@ def example(number):
 STEPS = [[example(3 * step + number) for number in range(1 + step % 5)] for step in range(TOTAL)]
 
 
+def limited(model, batch):
+    """The second process has less memory than the first."""
+    if batch.tokens.numel() > 9:
+        raise torch.OutOfMemoryError("9 tokens at once")
+    return token_logprobs(model, batch)
+
+
 def learn(options, inputs, out, *, seed, log, work):
     model, tokenizer = policy.load(inputs["policy"])
     how = loop.Optimisation(learning_rate=1e-2, micro_batch_tokens=12)
     marked = work.folder / "kill"
+    if processes.rank() == 1 and not work.sharded:
+        loop.token_logprobs = limited
     for done in fit(model, iter(STEPS), TOTAL, OBJECTIVES, how, "learn", History(log), work, longest=STEPS[4][3]):
         if done == KILLED_AT and processes.rank() == 1 and marked.exists():
             marked.unlink()
@@ -144,6 +156,7 @@ def test_two_processes_learn_what_one_does_also_after_one_of_them_was_killed(sta
     two = stage("learn", "two", processes=2)
     curves_agree(stage.curve, curve)
     weights_agree(two, alone)
+    assert (curve[8]["micro_batch_tokens"], stage.curve[8]["micro_batch_tokens"]) == (12, 6)
 
 
 def test_weights_in_parts_give_the_same_losses_gradients_and_whole_checkpoints(stage):

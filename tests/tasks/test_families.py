@@ -253,10 +253,8 @@ def test_bos_stands_once_at_the_head_of_every_prompt_where_the_tokenizer_has_it(
 def test_a_chat_template_asks_the_policy_and_its_turn_ends_every_completion(family):
     paths, tokenizer = family
     prompt = tokenizer.decode(read_table("samples", paths["samples"])["prompt_ids"][0])
-    ends = {"llama-3": "<|eot_id|>", "qwen3": "<|im_end|>", "gemma3": "<end_of_turn>"}
-    name = paths["policy"].parent.name.rstrip("0123456789")
-    last = next((token for family, token in ends.items() if family.startswith(name.rstrip("-"))), tokenizer.eos_token)
-    assert tokenizer.convert_ids_to_tokens(end(tokenizer)) == (last if tokenizer.chat_template else tokenizer.eos_token)
+    ends = {LLAMA3: "<|eot_id|>", CHATML: "<|im_end|>", GEMMA: "<end_of_turn>"}
+    assert tokenizer.convert_ids_to_tokens(end(tokenizer)) == ends.get(tokenizer.chat_template, tokenizer.eos_token)
     assert ("Give a solution" in prompt) == bool(tokenizer.chat_template)
     assert ("Solution:" in prompt) != bool(tokenizer.chat_template)
     ids = read_table("rewrites", paths["teacher_rewrites"]).filter(pl.col("reject_reason").is_null())["rewrite_ids"]
@@ -337,6 +335,13 @@ def test_a_reward_model_with_another_tokenizer_is_refused(family, policy_folder,
         train_reward_model(TrainRewardModelOptions(), inputs, tmp_path, seed=0)
     with pytest.raises(UserError, match="the reward model and the policy have different tokenizers"):
         score(ScoreOptions(), {**paths, "reward_model": policy_folder}, tmp_path)
+
+
+def test_bos_stands_once_also_where_the_chat_template_does_not_write_it():
+    _, _, tokenizer = llama_3()
+    tokenizer.chat_template = LLAMA3.replace("{{ bos_token }}", "")
+    prompt = solve_prompt(tokenizer, "How many?", None)
+    assert (prompt[0], prompt.count(tokenizer.bos_token_id)) == (tokenizer.bos_token_id, 1)
 
 
 def test_a_tokenizer_that_loses_line_breaks_is_refused(tmp_path):
