@@ -90,7 +90,7 @@ def check_same_tokens(ours: PreTrainedTokenizerBase, theirs: PreTrainedTokenizer
     if ours.get_vocab() != theirs.get_vocab() or end(ours) != end(theirs):
         raise UserError(
             f"{who} and the policy have different tokenizers or chat templates ({ours.name_or_path}, "
-            f"{theirs.name_or_path}): samples pass between them as token ids, so start both from checkpoints with the same"
+            f"{theirs.name_or_path}): samples pass between them as token ids, so both must be the same"
         )
 
 
