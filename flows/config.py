@@ -54,6 +54,9 @@ class PolicyOptions(BaseModel, extra="forbid", frozen=True):
     checkpoint: str | None = Field(
         None, description="a local folder, hub id or models:/NAME@ALIAS to start from, in place of stage warm_up"
     )
+    chat_template: bool = Field(
+        True, description="ask through the checkpoint's chat template, where it has one; false: in plain text"
+    )
     needs_checkpoint: bool = Field(False, description="refuse to train one from random weights in stage warm_up")
 
     @model_validator(mode="after")
@@ -61,6 +64,14 @@ class PolicyOptions(BaseModel, extra="forbid", frozen=True):
         if self.needs_checkpoint and not self.checkpoint:
             raise ValueError("name the checkpoint to start from: --set policy.checkpoint=PATH_OR_HUB_ID")
         return self
+
+
+class RewardModelOptions(BaseModel, extra="forbid", frozen=True):
+    """Which weights the GRM starts from."""
+
+    checkpoint: str | None = Field(
+        None, description="another checkpoint with the policy's tokenizer; the policy's own weights if unset"
+    )
 
 
 class RunConfig(BaseModel, extra="forbid", frozen=True):
@@ -78,6 +89,7 @@ class RunConfig(BaseModel, extra="forbid", frozen=True):
     )
     execution: ExecutionOptions = ExecutionOptions()
     policy: PolicyOptions = PolicyOptions()
+    reward_model: RewardModelOptions = RewardModelOptions()
     prepare: PrepareOptions = PrepareOptions()
     warm_up: WarmUpOptions = WarmUpOptions()
     sample: SampleOptions = SampleOptions()
@@ -133,6 +145,12 @@ class RunConfig(BaseModel, extra="forbid", frozen=True):
                     f"credit source {options.credit} reads a model {name!r}: say how it is trained, as a recipe's "
                     f"[upstream.{name}]"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def adapters_are_whole(self) -> "RunConfig":
+        if self.execution.sharded and (self.train_policy.lora or self.train_reward_model.lora):
+            raise ValueError("execution.sharded goes without lora: adapters are small, and merged into whole weights")
         return self
 
     @property

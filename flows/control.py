@@ -82,7 +82,7 @@ class Trace:
         self.calls[call.label] = call
         return Promised(call.label)
 
-    def external(self, name: str) -> Output:
+    def external(self, name: str, chat_template: bool = True) -> Output:
         """A checkpoint of the user's: only its name matters here."""
         return Output(None, "", "", name=name)
 

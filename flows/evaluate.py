@@ -21,6 +21,7 @@ class EvaluationConfig(BaseModel, extra="forbid", frozen=True):
 
     checkpoint: str = Field(description="a local folder, hub id or models:/NAME@ALIAS")
     against: str | None = Field(None, description="another checkpoint, compared with on the same problems")
+    chat_template: bool = Field(True, description="ask through a checkpoint's chat template, where it has one")
     seed: int = Field(0, ge=0, description="draws the samples, where there are several a problem")
     execution: ExecutionOptions = ExecutionOptions()
     prepare: PrepareOptions = PrepareOptions(dataset=None)
@@ -39,10 +40,10 @@ class EvaluationConfig(BaseModel, extra="forbid", frozen=True):
 def method(run: Any, config: EvaluationConfig) -> None:
     """One evaluation, or two and their comparison."""
     problems = run("prepare", config.prepare, seeded=False)["benchmarks"]
-    policy = run.external(config.checkpoint)
+    policy = run.external(config.checkpoint, config.chat_template)
     predictions = run("evaluate", config.evaluate, policy=policy, problems=problems)["predictions"]
     if config.against:
-        policy = run.external(config.against)
+        policy = run.external(config.against, config.chat_template)
         against = run("evaluate", config.evaluate, label="evaluate-against", policy=policy, problems=problems)
         run("compare_predictions", CompareOptions(), predictions=predictions, against=against["predictions"])
 

@@ -19,7 +19,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.concurrency.sync import concurrency
 from prefect.futures import as_completed
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTaskRunner
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from models import policy
 from tasks.errors import UserError
@@ -31,7 +31,8 @@ Make = Callable[[Span], Span]
 
 
 class ExecutionOptions(BaseModel, extra="forbid", frozen=True):
-    """How the work is done; nothing here changes a result, or is part of a stage's key."""
+    """How the work is done; nothing here changes a result, or is part of a stage's key. (With another number of
+    processes, as of threads, sums are split otherwise: their last bits are others, and in time the weights'.)"""
 
     runner: Literal["here", "threads", "processes", "ray"] = Field(
         "here", description="where shards are computed; `here` is one after the other, in this process"
@@ -40,6 +41,23 @@ class ExecutionOptions(BaseModel, extra="forbid", frozen=True):
     ray_address: str | None = Field(None, description="a Ray cluster's address; unset, one is started on this machine")
     retries: int = Field(0, ge=0, description="how often a shard, or a stage, that failed is tried again")
     checkpoint_every: int = Field(100, gt=0, description="updates between two checkpoints of a training stage")
+    processes: int = Field(1, gt=0, description="processes that train a stage's model together, each with a GPU if any")
+    sharded: bool = Field(False, description="each of them keeps but its part of the weights (FSDP2), not all of them")
+    launcher: str | None = Field(
+        None, description="a command that starts the processes, on several machines too, as torchrun or srun"
+    )
+
+    @model_validator(mode="after")
+    def fits_together(self) -> "ExecutionOptions":
+        if self.sharded and self.processes == 1:
+            raise ValueError("sharded divides a model among several processes: set processes")
+        if self.launcher and self.processes == 1:
+            raise ValueError("launcher starts several processes: set processes to their number, over all machines")
+        return self
+
+    def trains_together(self, options: Any) -> bool:
+        """Whether a stage with these options runs in several processes."""
+        return self.processes > 1 and hasattr(options, "optimisation")
 
 
 class Direct:

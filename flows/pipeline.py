@@ -12,21 +12,21 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
 from flows import summary
 from flows.artifacts import Output, StageRun
+from flows.checkpoint import checkpoint
 from flows.control import Call, Control, Promised, Rules, rules, trace
-from flows.digests import DamagedError, content_digest
+from flows.digests import DamagedError
 from flows.execution import Direct, Prefect
 from flows.home import home
 from flows.key import ROOTS, code_digest, stage_key
 from flows.notes import NOTE, run_note
 from flows.page.publish import publish_run
-from flows.registry import register_policy, registered_model
+from flows.registry import register_policy
 from flows.server import prefect_server
 from flows.stage import Done, compute, say
 from flows.store import Store, open_store
@@ -100,15 +100,9 @@ class Pipeline:
             raise _StopError
         return done.run.outputs
 
-    def external(self, name: str) -> Output:
-        """A checkpoint of the user's: a registered model (models:/NAME@ALIAS or models:/NAME/VERSION), a local folder,
-        or a model on the Hugging Face hub (safetensors)."""
-        if name.startswith("models:/"):
-            return registered_model(self.store, name)
-        path = Path(name).expanduser()
-        if not path.is_dir():
-            path = downloaded(name)
-        return Output(path, content_digest(path), "", name=name)
+    def external(self, name: str, chat_template: bool = True) -> Output:
+        """A checkpoint of the user's, asked through its chat template or in plain text."""
+        return checkpoint(self.store, name, chat_template)
 
     def announce(self, done: Done) -> None:
         """Link a finished stage to the parent run and say so."""
@@ -138,7 +132,7 @@ class Pipeline:
         execution = self.config.execution
         how = Work(each=self.engine.shards, checkpoint_every=execution.checkpoint_every, lasting=home() / "answers")
         code, slot = self.code[call.label], self.engine.slot
-        run = compute(self.store, call, key, code, self.parent, self.package, is_forced, how, slot)
+        run = compute(self.store, call, key, code, self.parent, self.package, is_forced, how, slot, execution)
         return Done(call.label, run, False)
 
     def _found(self, call: Call, key: str) -> tuple[StageRun | None, tuple[str, ...]]:
@@ -179,28 +173,6 @@ def say_remarks(label: str, remarks: Sequence[str]) -> None:
     """Tell the user what was noticed about a stage."""
     for remark in remarks:
         say(f"{label}: {remark}")
-
-
-def downloaded(name: str) -> Path:
-    """The local snapshot of a checkpoint on the hub; UserError where there is none."""
-    from huggingface_hub import snapshot_download
-
-    wanted = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]
-    try:
-        path = Path(snapshot_download(name, allow_patterns=wanted))
-    except Exception as error:
-        reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
-        raise UserError(
-            f"checkpoint {name!r} is no local folder and could not be had from the hub ({reason})"
-        ) from error
-    check_safetensors(name, path)
-    return path
-
-
-def check_safetensors(name: str, path: Path) -> None:
-    """UserError where a checkpoint's folder holds no safetensors weights."""
-    if not any(path.glob("*.safetensors")):
-        raise UserError(f"checkpoint {name!r} has no .safetensors file; pickled weights are not read")
 
 
 @contextmanager

@@ -14,17 +14,18 @@ from typing import Any
 import polars as pl
 from rich.console import Console
 
+from flows.checkpoint import check_safetensors
 from flows.control import Control, trace
-from flows.pipeline import check_safetensors, in_store
+from flows.pipeline import in_store
 from flows.registry import registered_model
 from flows.report import plain_table
 from flows.rlmec import method
 from flows.store import open_store
 from models import policy, tiny
-from models.size import TRAINING_BYTES, forward_flops, parameter_count, training_flops
+from models.size import TRAINING_BYTES, WEIGHT_BYTES, forward_flops, parameter_count, training_flops
 from tasks.errors import UserError
 from tasks.prepare import prepare
-from tasks.prompts import all_text, solution_completion, solve_prompt
+from tasks.prompts import all_text, check_same_tokens, check_tokenizer, solution_completion, solve_prompt
 from tasks.records import read_table
 
 WRONG_SHARE = 0.5  # of the samples: not known before they are there
@@ -82,10 +83,10 @@ def show_plan(config: Any, control: Control) -> dict[str, Any]:
         console.width = 140
     console.print(table)
     left = sum(one.flops for label, one in stages.items() if label not in done)
-    memory = sizes.parameters * TRAINING_BYTES / GIGA
+    memory = training_memory(config, sizes) / GIGA
     for line in (
-        f"Policy and GRM: {sizes.parameters:,} parameters each; training needs {memory:.2g} GiB for weights, "
-        f"gradients and optimiser, and more for activations. Device: {device}.",
+        f"Policy and GRM: {sizes.parameters:,} parameters each; training needs {memory:.2g} GiB on each device for "
+        f"weights, gradients and optimiser, and more for activations. Device: {device}.",
         f"A prompt has {sizes.prompt:.0f} tokens and a solution {sizes.solution:.0f}, on average. "
         f"A half of the samples is taken to be wrong.",
         f"Still to do: {left / TERA:,.0f} TFLOP, {left / (100 * TERA) / 3600:.2g} hours at 100 TFLOP/s.",
@@ -109,6 +110,14 @@ def check_teacher(options: Any) -> None:
         endpoint_of(teacher.DIALECT, options.own)
 
 
+def training_memory(config: Any, sizes: Sizes) -> float:
+    """The bytes that weights, gradients and optimiser take on each device, of the larger of the two trained models."""
+    if config.execution.sharded:
+        return sizes.parameters * TRAINING_BYTES / config.execution.processes
+    is_small = config.train_policy.lora and config.train_reward_model.lora  # the adapters themselves hardly count
+    return sizes.parameters * (WEIGHT_BYTES if is_small else TRAINING_BYTES)
+
+
 def measured(config: Any) -> Sizes:
     """Read the data and the checkpoint's configuration, and measure how long problems are."""
     with tempfile.TemporaryDirectory() as folder:
@@ -126,14 +135,24 @@ def measured(config: Any) -> Sizes:
 
 def language_model(config: Any, train: pl.DataFrame) -> tuple[Any, int]:
     """The tokenizer of the policy that a run starts from, and its number of parameters."""
-    from transformers import AutoConfig, AutoTokenizer
-
     name = config.policy.checkpoint
     if name is None:
         shape = config.warm_up.architecture
         tokenizer = tiny.train_tokenizer(map(all_text, train.to_dicts()), shape.vocabulary)
         sizes = shape.layers, shape.width, shape.heads, shape.feed_forward
         return tokenizer, parameter_count(tiny.llama_config(tokenizer, *sizes))
+    by_chat = config.policy.chat_template
+    tokenizer, parameters = published(name, by_chat)
+    check_tokenizer(tokenizer)
+    if config.reward_model.checkpoint:
+        check_same_tokens(published(config.reward_model.checkpoint, by_chat)[0], tokenizer, "the reward model")
+    return tokenizer, parameters
+
+
+def published(name: str, by_chat: bool) -> tuple[Any, int]:
+    """The tokenizer of a checkpoint and its number of parameters; its weights are not loaded."""
+    from transformers import AutoConfig, AutoTokenizer
+
     where = registered_folder(name) if name.startswith("models:/") else name
     try:
         found, parameters = AutoTokenizer.from_pretrained(where), parameter_count(AutoConfig.from_pretrained(where))
@@ -142,6 +161,8 @@ def language_model(config: Any, train: pl.DataFrame) -> tuple[Any, int]:
         raise UserError(f"checkpoint {name!r} cannot be had, here or from the hub ({reason})") from error
     if Path(where).is_dir():
         check_safetensors(name, Path(where))
+    if not by_chat:
+        found.chat_template = None
     return found, parameters
 
 

@@ -28,7 +28,7 @@ def begin(run: Any, config: RunConfig) -> tuple[Any, Any]:
     """The problems, and the policy that the run starts from."""
     data = run("prepare", config.prepare, seeded=False)
     if config.policy.checkpoint:
-        return data, run.external(config.policy.checkpoint)
+        return data, run.external(config.policy.checkpoint, config.policy.chat_template)
     return data, run("warm_up", config.warm_up, train=data["train"], development=data["development"])["model"]
 
 
@@ -42,7 +42,13 @@ def material(run: Any, config: RunConfig, policy: Any, problems: Any) -> dict[st
     if {"reward_model", "rewrites"} & uses:
         taught = made["rewrites"] = run("teach", config.teach, tokenizer=policy, **given)["rewrites"]
     if "reward_model" in uses:
-        grm = run("train_reward_model", config.train_reward_model, policy=policy, rewrites=taught, **given)
+        first = {"policy": policy}
+        if config.reward_model.checkpoint:
+            first = {
+                "policy": run.external(config.reward_model.checkpoint, config.policy.chat_template),
+                "tokenizer": policy,
+            }
+        grm = run("train_reward_model", config.train_reward_model, **first, rewrites=taught, **given)
         made["reward_model"], made["trained_pairs"] = grm["model"], grm["pairs"]
     if "rewrites" in uses and config.train_policy.rewriter == "reward_model":
         mended = {"reward_model": grm["model"], "pairs": grm["pairs"], "teacher_rewrites": taught}

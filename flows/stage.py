@@ -23,6 +23,7 @@ from flows.artifacts import StageRun
 from flows.control import Call, source_of
 from flows.digests import DamagedError
 from flows.home import work
+from flows.launch import in_processes
 from flows.listing import first_sentence
 from flows.metrics import MetricLog
 from flows.notes import NOTE, stage_note
@@ -58,9 +59,11 @@ def compute(
     is_forced: bool,
     how: Work,
     slot: Slot,
+    execution: Any,
 ) -> StageRun:
     """Run a stage in a run of its own below `parent` and commit what it wrote. `how` says who computes its shards
-    and how far its checkpoints are apart; the folder for them is made here. `slot` is held while it computes."""
+    and how far its checkpoints are apart; the folder for them is made here. `slot` is held while it computes.
+    `execution` says in how many processes it trains."""
     run = store.start(call.label, stage_tags(call, key, code), parent)
     run_id = run.info.run_id
     log = MetricLog(store.client, run_id)
@@ -72,7 +75,7 @@ def compute(
             out = folder / "out"
             shutil.rmtree(out, ignore_errors=True)
             out.mkdir()
-            call_function(store, call, out, package, log, replace(how, folder=folder))
+            call_function(store, call, out, package, log, replace(how, folder=folder), execution)
             log.flush()
             seconds = time.monotonic() - started
             describe(store, run_id, call, package, seconds)
@@ -87,14 +90,20 @@ def compute(
         raise
 
 
-def call_function(store: Store, call: Call, out: Path, package: str, log: MetricLog, work: Work) -> None:
-    """Call the stage's function with local paths of its inputs."""
-    function = getattr(importlib.import_module(f"{package}.{call.stage}"), call.stage)
+def call_function(
+    store: Store, call: Call, out: Path, package: str, log: MetricLog, work: Work, execution: Any
+) -> None:
+    """Call the stage's function with local paths of its inputs, here or in several processes."""
+    module = f"{package}.{call.stage}"
     try:
         inputs = {name: store.fetch(output) for name, output in call.inputs.items()}
     except DamagedError as error:
         raise UserError(f"{error}: --force the stage that wrote it") from error
-    function(call.options, inputs, out, seed=call.seed, log=log, work=work)
+    if execution.trains_together(call.options):
+        in_processes(execution, module, call.stage, call.options, inputs, out, call.seed, log, work)
+    else:
+        function = getattr(importlib.import_module(module), call.stage)
+        function(call.options, inputs, out, seed=call.seed, log=log, work=work)
 
 
 def describe(store: Store, run_id: str, call: Call, package: str, seconds: float) -> None:

@@ -1,1 +1,1 @@
-"""What tensors do: torch, transformers and accelerate only, so that it runs on a GPU box that has nothing else."""
+"""What tensors do: torch and transformers only (peft where asked), so that it runs on a GPU box with nothing else."""

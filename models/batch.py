@@ -119,15 +119,20 @@ def pairs(examples: Sequence[Example]) -> list[tuple[int, int]]:
     ]
 
 
+def units(examples: Sequence[Example]) -> list[list[Example]]:
+    """What must stay together, the longest first: the halves of a pair, and every other example alone."""
+    found: dict[object, list[Example]] = {}
+    for number, example in enumerate(examples):
+        found.setdefault(("alone", number) if example.pair is None else example.pair, []).append(example)
+    return sorted(found.values(), key=lambda unit: max(map(len, unit)), reverse=True)
+
+
 def micro_batches(examples: Sequence[Example], tokens: int) -> list[list[Example]]:
     """Split examples into batches of at most `tokens` padded tokens, or of one example or pair; similar lengths
     together. The halves of a pair stay together."""
-    units: dict[object, list[Example]] = {}
-    for number, example in enumerate(examples):
-        units.setdefault(("alone", number) if example.pair is None else example.pair, []).append(example)
     batches: list[list[Example]] = []
     longest = 0
-    for unit in sorted(units.values(), key=lambda unit: max(map(len, unit)), reverse=True):
+    for unit in units(examples):
         if batches and (len(batches[-1]) + len(unit)) * longest <= tokens:
             batches[-1] += unit
         else:

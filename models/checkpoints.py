@@ -3,10 +3,11 @@
     checkpoints = Checkpoints(folder, every=100)
     for done, report in train(model, steps, …, checkpoints=checkpoints):
 
-A checkpoint holds weights, optimiser, schedule, random states, and whatever else the caller names with
-`state_dict` and `load_state_dict`; its position is the number of updates in its name. It is written under
-another name and then renamed, so there is never half of one. Weights are safetensors; accelerate reads the rest
-with torch's `weights_only`, which runs no code.
+A checkpoint holds the weights that are trained, optimiser, schedule, random states, and whatever else the caller names
+with `state_dict` and `load_state_dict`; its position is the number of updates in its name. It is written under
+another name and then renamed, so there is never half of one. Weights are safetensors; the rest is read with torch's
+`weights_only`, which runs no code. Of several processes the first writes, and what it writes is whole: a run may go on
+with another number of processes.
 """
 
 from __future__ import annotations
@@ -20,10 +21,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
+from models import processes
+from models.sharding import collected, like
+
 if TYPE_CHECKING:
-    from accelerate import Accelerator
+    from transformers import PreTrainedModel
 
 PREFIX = "updates-"
+WEIGHTS, STATES = "model.safetensors", "states.pt"
 
 
 class Stateful(Protocol):
@@ -35,23 +40,22 @@ class Stateful(Protocol):
 
 
 class RandomStates:
-    """The generators that a model in training may draw from (dropout). accelerate restores them, too, but goes
-    on in silence where it cannot."""
+    """The generators that a model in training may draw from (dropout)."""
 
     def state_dict(self) -> dict[str, Any]:
         version, words, gauss = random.getstate()
         return {
             "python": [version, list(words), gauss],
             "torch": torch.get_rng_state(),
-            "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+            "cuda": torch.cuda.get_rng_state() if torch.cuda.is_available() else None,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         version, words, gauss = state_dict["python"]
         random.setstate((version, tuple(words), gauss))
         torch.set_rng_state(state_dict["torch"].cpu())
-        if state_dict["cuda"]:
-            torch.cuda.set_rng_state_all([state.cpu() for state in state_dict["cuda"]])
+        if state_dict["cuda"] is not None and torch.cuda.is_available():
+            torch.cuda.set_rng_state(state_dict["cuda"].cpu())
 
 
 class Checkpoints:
@@ -60,32 +64,54 @@ class Checkpoints:
     def __init__(self, folder: Path, every: int) -> None:
         self.folder, self.every = folder, every
 
-    def register(self, accelerator: Accelerator, *others: Stateful) -> None:
-        """Name what belongs to a checkpoint beside the model and optimiser that accelerate prepared."""
-        accelerator.register_for_checkpointing(RandomStates(), *others)
+    def register(self, model: PreTrainedModel, optimiser: torch.optim.Optimizer, *others: Stateful) -> None:
+        """Name what belongs to a checkpoint."""
+        self.weights = {name: weights for name, weights in model.named_parameters() if weights.requires_grad}
+        self.optimiser, self.others = optimiser, [RandomStates(), *others]
 
-    def restore(self, accelerator: Accelerator) -> int:
+    def restore(self) -> int:
         """Load the newest checkpoint; return its number of updates, 0 without one."""
+        from safetensors.torch import load_file
+
         found = self.found()
         if not found:
             return 0
-        accelerator.load_state(str(found[-1]))
+        saved = load_file(found[-1] / WEIGHTS)
+        with torch.no_grad():
+            for name, weights in self.weights.items():
+                weights.copy_(like(saved[name], weights))
+        states = torch.load(found[-1] / STATES, map_location="cpu", weights_only=True)
+        optimiser = states["optimiser"]
+        order = list(self.weights.values())
+        for number, state in optimiser["state"].items():
+            weights = order[number]
+            state |= {name: like(value, weights) for name, value in state.items() if value.shape == weights.shape}
+        self.optimiser.load_state_dict(optimiser)
+        for other, state in zip(self.others, states["others"], strict=True):
+            other.load_state_dict(state)
         return int(found[-1].name.removeprefix(PREFIX))
 
-    def save(self, accelerator: Accelerator, done: int) -> None:
+    def save(self, done: int) -> None:
         """Commit the state after `done` updates, then drop older checkpoints."""
-        older = self.found()
-        partial = self.folder / "partial"
-        if accelerator.is_main_process:
+        from safetensors.torch import save_file
+
+        weights = {name: collected(weights) for name, weights in self.weights.items()}
+        optimiser = self.optimiser.state_dict()
+        optimiser["state"] = {
+            number: {name: collected(value) for name, value in state.items()}
+            for number, state in optimiser["state"].items()
+        }
+        if processes.rank() == 0:
+            older, partial = self.found(), self.folder / "partial"
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True)
-        accelerator.wait_for_everyone()
-        accelerator.save_state(str(partial))
-        accelerator.wait_for_everyone()
-        if accelerator.is_main_process:
+            save_file(weights, partial / WEIGHTS)
+            states = {"optimiser": optimiser, "others": [other.state_dict() for other in self.others]}
+            torch.save(states, partial / STATES)
             os.replace(partial, self.folder / f"{PREFIX}{done:08d}")
             for folder in older:
                 shutil.rmtree(folder)
+        processes.wait()
 
     def found(self) -> Sequence[Path]:
         """The whole checkpoints that there are, oldest first."""

@@ -19,6 +19,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from models import processes
+from models.sharding import collected, is_sharded
+
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -57,14 +60,22 @@ def load(folder: str | Path, on: torch.device | None = None) -> tuple[PreTrained
 
     Raises OSError where the folder holds no safetensors weights: pickled weights are never loaded.
     """
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    tokenizer = load_tokenizer(folder)
     model = AutoModelForCausalLM.from_pretrained(
         folder, dtype=torch.float32, use_safetensors=True, local_files_only=True
     )
     model.to(on or device())  # type: ignore[arg-type]
     return model.eval(), tokenizer
+
+
+def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
+    """The tokenizer of a local folder."""
+    from transformers import AutoTokenizer
+
+    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    return tokenizer
 
 
 kept = lru_cache(maxsize=2)(load)
@@ -83,8 +94,14 @@ def forget_shared() -> None:
 
 
 def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
-    """Write weights as safetensors, configuration and tokenizer, as `from_pretrained` reads them."""
-    model.save_pretrained(folder, safe_serialization=True)
+    """Write weights as safetensors, configuration and tokenizer, as `from_pretrained` reads them. Of several processes
+    each must call this, and the first writes."""
+    weights = None
+    if any(map(is_sharded, model.parameters())):
+        weights = {name: collected(tensor) for name, tensor in model.state_dict().items()}
+    if processes.rank() > 0:
+        return
+    model.save_pretrained(folder, state_dict=weights)
     tokenizer.save_pretrained(folder)
 
 

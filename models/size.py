@@ -9,6 +9,7 @@ import torch
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
 
+WEIGHT_BYTES = 4  # a parameter that is not trained, in fp32
 TRAINING_BYTES = 16  # a parameter: fp32 weights, gradients, and AdamW's two moments
 
 

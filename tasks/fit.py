@@ -5,13 +5,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from models.batch import Example
 from models.checkpoints import Stateful
-from models.loop import Optimisation, train
+from models.loop import NotEnoughMemoryError, Optimisation, train
 from models.objectives import Objective, weighted_nll
+from tasks.errors import UserError
 from tasks.progress import Log, counting
 from tasks.work import Work
 
@@ -70,6 +72,18 @@ class History:
             self(metrics, step)
 
 
+@contextmanager
+def enough_memory() -> Iterator[None]:
+    """Tell the user what to do where memory does not suffice."""
+    try:
+        yield
+    except NotEnoughMemoryError as error:
+        raise UserError(
+            f"{error} (try optimisation.gradient_checkpointing=true, optimisation.precision=bf16, a lora, a smaller "
+            "optimisation.micro_batch_tokens, or execution.sharded=true on several GPUs)"
+        ) from error
+
+
 def fit(
     model: PreTrainedModel,
     steps: Iterator[list[Example]],
@@ -81,12 +95,15 @@ def fit(
     work: Work,
     also: Sequence[Stateful] = (),
     reference: PreTrainedModel | None = None,
+    longest: Example | None = None,
 ) -> Iterator[int]:
     """Train for at most `updates` updates, logging each; yields the number done after each, so that the caller
     may look at the model and stop. Goes on after the newest checkpoint; logs updates_resumed. `reference` is for
-    objectives that measure the drift from it."""
-    reports = train(model, steps, updates, objectives, optimisation, work.checkpoints, [history, *also], reference)
-    with counting(label, updates, "updates") as counter:
+    objectives that measure the drift from it; `longest` is the longest example, which is tried first. UserError where
+    memory does not suffice for it."""
+    reports = train(model, steps, updates, objectives, optimisation, work.checkpoints, [history, *also], reference,
+                    longest, work.sharded)  # fmt: skip
+    with enough_memory(), counting(label, updates, "updates") as counter:
         for done, report in reports:
             if done > counter.done + 1:
                 counter.skip(done - 1)

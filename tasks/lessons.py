@@ -87,6 +87,17 @@ class Lessons:
         self.right = (teaches & is_right).arg_true().to_list()
         self.wrong = (teaches & ~is_right).arg_true().to_list()
 
+    def longest(self) -> Example:
+        """The longest example to come, but for reference solutions, whose length is not known yet."""
+        ids = pl.col("completion_ids").list.len().alias("length")
+        lengths = self.samples.select(pl.col("prompt_ids").list.len() + ids).to_series()
+        if rewrites := self.beside.get("rewrites"):
+            own = self.samples["completion_ids"].list.len()
+            other = rewrites.frame["rewrite_ids"].list.len().gather(rewrites.places).fill_null(0)
+            lengths = lengths - own + pl.select(pl.max_horizontal(own, other)).to_series()
+        row = max((*self.right, *self.wrong), key=lengths.to_list().__getitem__)
+        return max(self.examples(row), key=len)
+
     def examples(self, row: int) -> list[Example]:
         """The sequences that a sample brings into a batch: itself, its accepted rewrite, its problem's reference."""
         sample = dict(zip(SAMPLE, self.samples.row(row), strict=True))

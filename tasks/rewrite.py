@@ -21,7 +21,7 @@ from models import policy
 from models.policy import Completion, Decoding, complete
 from tasks.equations import every_equation_holds
 from tasks.progress import Log, silent
-from tasks.prompts import decode, grm_parts, line_spans, locate_prompt, parse_located_line, rewrite_prompt
+from tasks.prompts import decode, end, grm_parts, line_spans, locate_prompt, parse_located_line, rewrite_prompt
 from tasks.records import mean, problems_of, read_table, table, write_table, wrong_samples
 from tasks.rewrites import Acceptance, rewrite_row
 from tasks.work import ALONE, Span, Work
@@ -94,7 +94,7 @@ def locate(
         locate_prompt(tokenizer, *grm_parts(problem, sample, options.with_reference)) for sample, problem in given
     ]
     located: list[int | None] = [None] * len(given)
-    done = complete(model, prompts, tokenizer.eos_token_id, Decoding(LOCATE_TOKENS), batch_size=options.batch_size)
+    done = complete(model, prompts, end(tokenizer), Decoding(LOCATE_TOKENS), batch_size=options.batch_size)
     for answer in done:
         lines = len(line_spans(tokenizer, given[answer.row][0]["completion_ids"]))
         text = decode(tokenizer, answer.ids)
@@ -146,7 +146,7 @@ def attempt(
         for (sample, problem), start in zip(given, starts, strict=True)
     ]
     decoding = Decoding(options.max_new_tokens)
-    for done in complete(model, prompts, tokenizer.eos_token_id, decoding, batch_size=options.batch_size):
+    for done in complete(model, prompts, end(tokenizer), decoding, batch_size=options.batch_size):
         start, line = starts[done.row], located[done.row]
         yield done.row, row_of(tokenizer, done, *given[done.row], start, line, options.acceptance)
 

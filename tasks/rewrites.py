@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field
 from rapidfuzz.distance import Levenshtein
 
 from tasks.equations import every_equation_holds
-from tasks.prompts import decode, encode, line_spans
+from tasks.prompts import decode, encode, end, line_spans
 from tasks.verify import verdict
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def rewrite_row(
 
 
 def spliced_ids(tokenizer: PreTrainedTokenizerBase, sample_ids: Sequence[int], rewrite: str) -> list[int]:
-    """Token ids of a rewrite given as text: its unchanged lines keep the sample's own ids. Ends with EOS.
+    """Token ids of a rewrite given as text: its unchanged lines keep the sample's own ids. It ends as completions do.
 
     A policy may have sampled a word in pieces that its tokenizer would not choose; tokenising such a line again
     would show edits where there are none.
@@ -81,7 +81,7 @@ def spliced_ids(tokenizer: PreTrainedTokenizerBase, sample_ids: Sequence[int], r
     ids = [encode(tokenizer, line) for line in lines]
     for block in SequenceMatcher(None, texts, lines, autojunk=False).get_matching_blocks():
         ids[block.b : block.b + block.size] = sampled[block.a : block.a + block.size]
-    return [*(token for line in ids for token in line), tokenizer.eos_token_id]
+    return [*(token for line in ids for token in line), end(tokenizer)]
 
 
 def first_changed_line(sample: str, rewrite: str) -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from models.policy import Completion, Decoding, complete
 from tasks import parts
-from tasks.prompts import decode, solve_prompt
+from tasks.prompts import check_tokenizer, decode, end, solve_prompt
 from tasks.records import derive_seed, read_table
 from tasks.verify import verdict as judge
 from tasks.work import Span
@@ -48,7 +48,7 @@ def solve(
     what the prompt asks for, a right or a wrong solution, where the policy was trained so.
     """
     prompts = prompts_of(tokenizer, problems, verdict)
-    done = complete(model, prompts, tokenizer.eos_token_id, decoding, seeds, batch_size)
+    done = complete(model, prompts, end(tokenizer), decoding, seeds, batch_size)
     return judged(tokenizer, problems, prompts, done)
 
 
@@ -91,6 +91,7 @@ def solve_span(
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(inputs["policy"], local_files_only=True)
+    check_tokenizer(tokenizer)
     problems = list(read_table("problems", inputs["problems"], rows=span).iter_rows(named=True))
     repeated = [problem for problem in problems for _ in range(times)]
     seeds = [derive_seed(seed, problem["problem_id"], number) for problem in problems for number in range(times)]

@@ -18,6 +18,7 @@ import polars as pl
 from pydantic import BaseModel, Field, ValidationInfo, field_validator
 from rapidfuzz.distance import Levenshtein
 
+from models import policy
 from tasks import parts, teachers
 from tasks.equations import every_equation_holds
 from tasks.progress import Log, silent
@@ -113,9 +114,7 @@ def book_of(options: TeachOptions, folder: Path | None, log: Log) -> AbstractCon
 
 def teach_shard(options: TeachOptions, inputs: Mapping[str, Path], book: Any, span: Span) -> pl.DataFrame:
     """The teacher's rewrites of a span of the wrong samples."""
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(inputs["tokenizer"], local_files_only=True)
+    tokenizer = policy.load_tokenizer(inputs["tokenizer"])
     samples = wrong_samples(inputs["samples"])[span.first : span.end]
     problems = problems_of(samples, inputs["problems"])
     pairs = [(sample, problems[sample["problem_id"]]) for sample in samples.iter_rows(named=True)]

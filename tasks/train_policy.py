@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field, field_validator, model_validator
 from models import policy
 from models.batch import Example
 from models.loop import Optimisation
+from models.lora import Lora, adapted, merged
 from models.objectives import Objective
 from tasks import parts
 from tasks.errors import UserError
@@ -64,6 +65,7 @@ class TrainPolicyOptions(BaseModel, extra="forbid", frozen=True):
         None, ge=0, le=1, description="share of wrong samples in a batch; as sampled if unset"
     )
     optimisation: Optimisation = Optimisation(learning_rate=5e-6)
+    lora: Lora | None = Field(None, description="train low-rank adapters, say { rank = 16 }, rather than all weights")
     device: str = "auto"
 
     @field_validator("objectives")
@@ -148,9 +150,11 @@ def train_policy(
         if not right and not wrong:
             raise UserError("no sample teaches anything under this recipe: look at the samples and rewrites tables")
         steps, size = mixed_batches(right, wrong, lessons.examples, options, order), len(right) + len(wrong)
+        longest = lessons.longest()
     else:
         examples = reference_examples(tokenizer, inputs["problems"], options)
         steps, size = batches(examples, options.batch_size, order), len(examples)
+        longest = max(examples, key=len)
     updates = options.updates or max(1, round(options.epochs * size / options.batch_size))
     history = History(log)
     objectives: dict[str, Objective] = {parts.short(name): own for name, own in options.objectives.items()}
@@ -158,9 +162,11 @@ def train_policy(
     if "reference" in options.needs:
         reference, _ = policy.load(inputs["policy"], policy.device(options.device))
     how = options.optimisation
-    for _ in fit(model, steps, updates, objectives, how, "train_policy", history, work, reference=reference):
+    model = adapted(model, options.lora, derive_seed(seed, "lora"))
+    for _ in fit(model, steps, updates, objectives, how, "train_policy", history, work, reference=reference,
+                 longest=longest):  # fmt: skip
         pass
-    policy.save(model, tokenizer, out / "model")
+    policy.save(merged(model, out / "model" / "adapter"), tokenizer, out / "model")
     log({"updates": updates, "tokens_trained": history.tokens})
 
 

@@ -20,10 +20,18 @@ from pydantic import BaseModel, Field
 from models import policy
 from models.batch import Example
 from models.loop import Optimisation
+from models.lora import Lora, adapted, merged
 from tasks.errors import UserError
 from tasks.fit import IMITATION, History, batches, fit, imitated
 from tasks.progress import Log, silent
-from tasks.prompts import grm_parts, locate_completion, locate_prompt, rewrite_prompt
+from tasks.prompts import (
+    check_same_tokens,
+    check_tokenizer,
+    grm_parts,
+    locate_completion,
+    locate_prompt,
+    rewrite_prompt,
+)
 from tasks.records import by_id, derive_seed, read_table
 from tasks.work import ALONE, Work
 
@@ -44,6 +52,7 @@ class TrainRewardModelOptions(BaseModel, extra="forbid", frozen=True):
     )
     copies: float = Field(1.0, ge=0, le=1, description="copy pairs for each rewrite pair")
     optimisation: Optimisation = Optimisation(learning_rate=2e-5)
+    lora: Lora | None = Field(None, description="train low-rank adapters, say { rank = 16 }, rather than all weights")
     device: str = "auto"
 
 
@@ -56,11 +65,15 @@ def train_reward_model(
     log: Log = silent,
     work: Work = ALONE,
 ) -> None:
-    """inputs: policy (folder; the GRM starts from its weights), samples, problems, rewrites.
+    """inputs: policy (folder; the GRM starts from its weights), samples, problems, rewrites; tokenizer (folder)
+    where the samples were drawn by another policy than that.
 
     Writes model and pairs (sample_id, trained). Raises UserError where no rewrite is left to train on.
     """
     model, tokenizer = policy.load(inputs["policy"], policy.device(options.device))
+    check_tokenizer(tokenizer)
+    if "tokenizer" in inputs:
+        check_same_tokens(tokenizer, policy.load_tokenizer(inputs["tokenizer"]), "the reward model")
     problems = by_id(read_table("problems", inputs["problems"]), "problem_id")
     samples = read_table("samples", inputs["samples"])
     pairs = accepted_pairs(samples, read_table("rewrites", inputs["rewrites"]), options.unseen_share)
@@ -83,9 +96,11 @@ def train_reward_model(
     updates = options.updates or max(1, round(options.epochs * len(examples) / options.batch_size))
     steps = batches(examples, options.batch_size, derive_seed(seed, "order"))
     history = History(log)
-    for _ in fit(model, steps, updates, IMITATION, options.optimisation, "train_reward_model", history, work):
+    model = adapted(model, options.lora, derive_seed(seed, "lora"))
+    for _ in fit(model, steps, updates, IMITATION, options.optimisation, "train_reward_model", history, work,
+                 longest=max(examples, key=len)):  # fmt: skip
         pass
-    policy.save(model, tokenizer, out / "model")
+    policy.save(merged(model, out / "model" / "adapter"), tokenizer, out / "model")
     pairs.select("sample_id", "trained").write_parquet(out / "pairs.parquet")
     log({"pairs_trained": len(trained), "pairs_unseen": len(pairs) - len(trained), "copies": len(right)})
 

@@ -12,14 +12,14 @@ look like a gain of its method.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import BaseModel, Field
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from models import policy, tiny
+from models import policy, processes, tiny
 from models.batch import Example
 from models.loop import Optimisation
 from tasks.fit import IMITATION, History, batches, fit, imitated
@@ -89,13 +89,15 @@ def warm_up(
         options.optimisation,
         "warm_up",
         history,
-        work,
+        replace(work, sharded=False),  # so small a model is whole everywhere
         [averaged, looks],
+        longest=max(examples, key=len),
     ):
         averaged.update_parameters(model)
         if done < min(looks.next, options.updates):
             continue
-        reached = accuracy(average, tokenizer, development, decoding, options.batch_size_solving)
+        looked = accuracy(average, tokenizer, development, decoding, options.batch_size_solving)
+        reached, *_ = processes.gathered(looked)  # of several processes all must stop, or none
         history({"development_accuracy": reached}, done)
         looks.reached, looks.next = reached, done + until_next_look(options, reached)
         if options.band and is_surely_above(options.band[0], reached, len(development)):

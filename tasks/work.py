@@ -55,13 +55,15 @@ class Work:
     """A stage's working folder (None: nothing is kept, as in a notebook), and who computes its shards.
 
     checkpoint_every: updates between two checkpoints of a training run. lasting: a folder for what was paid for and
-    outlives the stage (None: such things are thrown away, too).
+    outlives the stage (None: such things are thrown away, too). sharded: of several processes that train, each keeps
+    but its part of the weights.
     """
 
     folder: Path | None = None
     each: Each = in_turn
     checkpoint_every: int = 100
     lasting: Path | None = None
+    sharded: bool = False
 
     def table(
         self, name: str, rows: int, size: int, make: Callable[[Span], pl.DataFrame], label: str, log: Log

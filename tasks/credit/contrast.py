@@ -14,7 +14,7 @@ import torch
 from models import policy
 from models.batch import Example
 from tasks.credit import NoOptions, Request, TokenCredit
-from tasks.credit._ratios import logprobs_of
+from tasks.credit._models import logprobs_of
 from tasks.prompts import solve_prompt
 
 

@@ -11,10 +11,9 @@ and log(0.08): s = 1.28 / 1.36 = 0.941 for the first and 0.059 for the second.
 
 from collections.abc import Iterator
 
-from models import policy
 from models.logprobs import contrasted_probabilities
 from tasks.credit import NoOptions, Request, TokenCredit
-from tasks.credit._ratios import examples_of
+from tasks.credit._models import examples_of, model_of
 
 NEEDS = ("right_model", "wrong_model")
 
@@ -22,6 +21,6 @@ NEEDS = ("right_model", "wrong_model")
 def credit(options: NoOptions, request: Request) -> Iterator[TokenCredit]:
     """inputs: right_model and wrong_model (folders). Yields one TokenCredit a sample; its rewards are
     its probabilities."""
-    right, wrong = (policy.shared(request.inputs[name], request.at)[0] for name in NEEDS)
+    right, wrong = (model_of(request, name)[0] for name in NEEDS)
     for row, likely in contrasted_probabilities(right, wrong, examples_of(request.samples), request.batch_size):
         yield TokenCredit(row, likely.tolist(), likely.tolist())

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 import torch
 from pydantic import BaseModel, Field
 
-from models import policy
 from models.batch import Example
 from models.logprobs import completion_logprobs
 from models.reward import token_rewards
 from tasks.credit import Request, TokenCredit
+from tasks.credit._models import model_of
 from tasks.prompts import grm_parts, rewrite_prompt
 
 NEEDS = ("reward_model",)
@@ -32,8 +32,8 @@ class Options(BaseModel, extra="forbid", frozen=True):
 
 
 def credit(options: Options, request: Request) -> Iterator[TokenCredit]:
-    """inputs: reward_model (folder). Yields one TokenCredit a sample."""
-    model, tokenizer = policy.shared(request.inputs["reward_model"], request.at)
+    """inputs: reward_model and policy (folders). Yields one TokenCredit a sample."""
+    model, tokenizer = model_of(request, "reward_model")
     examples = []
     for sample in request.samples:
         parts = grm_parts(request.problems[sample["problem_id"]], sample, options.with_reference)

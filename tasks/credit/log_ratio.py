@@ -9,7 +9,7 @@ With π_φ trained by DPO this is the token reward that DPO implies (Rafailov et
 from collections.abc import Iterator
 
 from tasks.credit import NoOptions, Request, TokenCredit
-from tasks.credit._ratios import log_ratios
+from tasks.credit._models import log_ratios
 
 NEEDS = ("credit_model",)
 

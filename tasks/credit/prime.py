@@ -18,7 +18,7 @@ from pydantic import BaseModel, Field
 
 from tasks.credit import Request, TokenCredit
 from tasks.credit._groups import groups
-from tasks.credit._ratios import log_ratios, to_the_end
+from tasks.credit._models import log_ratios, to_the_end
 
 NEEDS = ("credit_model",)
 LEAST_SAMPLES = 2

@@ -6,7 +6,7 @@ p_t = π_ref(y_t | prompt, y_<t), and R_t from it as in `grm`
 from collections.abc import Iterator
 
 from tasks.credit import Request, TokenCredit, grm
-from tasks.credit._ratios import examples_of, logprobs_of
+from tasks.credit._models import examples_of, logprobs_of
 
 Options = grm.Options
 

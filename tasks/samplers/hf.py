@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from models import policy
 from models.policy import Completion, Decoding, complete
+from tasks.prompts import end
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -33,4 +34,4 @@ def completions(
 ) -> Iterator[Completion]:
     """Complete each prompt."""
     model, _ = policy.shared(folder, policy.device(device))
-    return complete(model, prompts, int(tokenizer.eos_token_id), decoding, seeds, batch_size)
+    return complete(model, prompts, end(tokenizer), decoding, seeds, batch_size)

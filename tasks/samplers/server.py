@@ -23,7 +23,7 @@ from pydantic import Field, model_validator
 from models.policy import Completion, Decoding
 from tasks.endpoint import Connection, Endpoint, FailedError, client_package, key_of, openai_client
 from tasks.errors import UserError
-from tasks.prompts import decode, encode, start
+from tasks.prompts import encode, end, opening, start
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -106,8 +106,8 @@ class Asking:
 
     def text_of(self, prompt: Sequence[int]) -> str:
         """The text of a prompt without the BOS that a server's tokenizer puts before it."""
-        text = decode(self.tokenizer, prompt)
-        if start(self.tokenizer) + encode(self.tokenizer, text) != list(prompt):
+        text = str(self.tokenizer.decode(list(prompt)[len(start(self.tokenizer)) :], skip_special_tokens=False))
+        if opening(self.tokenizer, text) != list(prompt):
             raise UserError(
                 f"{self.options.base_url} takes prompts as text alone, and the policy's tokenizer reads a prompt "
                 f"otherwise than it was made; use a server that takes token ids"
@@ -168,13 +168,13 @@ def token_ids(choice: Mapping[str, Any]) -> list[int] | None:
 
 
 def with_end(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int], ended: bool) -> list[int]:
-    """Ids that end with EOS exactly where the completion ended. A server may leave EOS out, or end with another
-    special token of the model's."""
-    eos = int(tokenizer.eos_token_id)
+    """Ids that end with the token of that meaning exactly where the completion ended. A server may leave it out, or end
+    with another special token of the model's."""
+    last = end(tokenizer)
     body = list(ids)
-    while body and body[-1] in (eos, *(tokenizer.all_special_ids if ended else ())):
+    while body and body[-1] in (last, *(tokenizer.all_special_ids if ended else ())):
         body.pop()
-    return [*body, eos] if ended else body
+    return [*body, last] if ended else body
 
 
 def check_sampling(options: Options, prompts: Sequence[Sequence[int]], made: Sequence[Completion]) -> None:

@@ -19,9 +19,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from tasks.prompts import parse_located_line, teacher_again_prompt, teacher_locate_prompt, teacher_rewrite_prompt
+from tasks.prompts import parse_located_line
 from tasks.rewrites import first_changed_line
 from tasks.teachers import Given
+from tasks.teachers._prompts import again_prompt, locate_prompt, rewrite_prompt
 
 Message = Mapping[str, str]
 
@@ -93,9 +94,7 @@ def rewrites(options: DialogueOptions, given: Sequence[Given], ask: Ask) -> list
 def locate(options: DialogueOptions, given: Sequence[Given], ask: Ask) -> list[int | None]:
     """The line that the teacher takes for the first wrong one of each sample; None where its answer names none."""
     temperature = None if options.temperature == "default" else 0.0
-    questions = [
-        Question(user(teacher_locate_prompt(*one.told)), 0, temperature, options.max_new_tokens) for one in given
-    ]
+    questions = [Question(user(locate_prompt(*one.told)), 0, temperature, options.max_new_tokens) for one in given]
     said = [without_thoughts(reply.text) for reply in ask(questions)]
     return [parse_located_line(text, len(one.lines)) for text, one in zip(said, given, strict=True)]
 
@@ -103,7 +102,7 @@ def locate(options: DialogueOptions, given: Sequence[Given], ask: Ask) -> list[i
 def rewrite_question(options: DialogueOptions, given: Given, located: int | None, number: int) -> Question:
     """The first question for candidate `number`."""
     temperature = None if options.temperature == "default" else options.temperature
-    return Question(user(teacher_rewrite_prompt(*given.told, located)), number, temperature, options.max_new_tokens)
+    return Question(user(rewrite_prompt(*given.told, located)), number, temperature, options.max_new_tokens)
 
 
 def answer(attempts: Sequence[Attempt], ask: Ask) -> None:
@@ -122,7 +121,7 @@ def again(attempt: Attempt) -> Attempt:
     """The attempt to be made after one that edits too much."""
     row, question = attempt.row, attempt.question
     tokens = round(row["edit_distance"] / row["edit_fraction"])
-    excess = teacher_again_prompt(row["edit_distance"], tokens, attempt.given.max_edit_fraction)
+    excess = again_prompt(row["edit_distance"], tokens, attempt.given.max_edit_fraction)
     said = {"role": "assistant", "content": attempt.reply.text}
     messages = (*question.messages, said, *user(excess))
     more = Question(messages, question.number, question.temperature, question.max_new_tokens)

@@ -16,7 +16,7 @@ from pydantic import Field
 from models import policy
 from models.policy import Decoding, complete
 from tasks.errors import UserError
-from tasks.prompts import decode, encode, start
+from tasks.prompts import decode, end, opening, raw
 from tasks.records import derive_seed
 from tasks.teachers import Given
 from tasks.teachers._dialogue import DialogueOptions, Question, Reply
@@ -58,9 +58,8 @@ def answers(
     decoding = Decoding(questions[0].max_new_tokens, questions[0].temperature or 0.0)
     prompts = [prompt(tokenizer, question) for question in questions]
     seeds = [derive_seed(question.number, question.messages) for question in questions]
-    end = end_of_turn(model, tokenizer)
     replies = [Reply()] * len(questions)
-    for done in complete(model, prompts, end, decoding, seeds, batch_size):
+    for done in complete(model, prompts, end(tokenizer), decoding, seeds, batch_size):
         replies[done.row] = Reply(decode(tokenizer, done.ids[:-1] if done.ended else done.ids), done.ended)
     return replies
 
@@ -69,15 +68,6 @@ def prompt(tokenizer: PreTrainedTokenizerBase, question: Question) -> list[int]:
     """The conversation as the model reads it; one without a chat template gets the texts one after the other."""
     messages = [dict(message) for message in question.messages]
     if not tokenizer.chat_template:
-        return start(tokenizer) + encode(tokenizer, "".join(f"{message['content']}\n" for message in messages))
+        return opening(tokenizer, "".join(f"{message['content']}\n" for message in messages))
     text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-    return encode(tokenizer, str(text))  # the template writes the special tokens itself
-
-
-def end_of_turn(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
-    """The token that ends an answer: of those that end a generation, the one that the chat template writes."""
-    ends = getattr(model.generation_config, "eos_token_id", None) or []
-    for token in ends if isinstance(ends, list) else [ends]:
-        if tokenizer.chat_template and str(tokenizer.convert_ids_to_tokens(token)) in str(tokenizer.chat_template):
-            return int(token)
-    return int(tokenizer.eos_token_id)
+    return raw(tokenizer, str(text))  # the template writes the special tokens itself

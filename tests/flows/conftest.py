@@ -75,6 +75,9 @@ class FakeRecipe(BaseModel, frozen=True):
 class FakeExecution(BaseModel, frozen=True):
     checkpoint_every: int = 1
 
+    def trains_together(self, options: Any) -> bool:
+        return False
+
 
 class FakeConfig(BaseModel, frozen=True):
     preset: str = "toy"

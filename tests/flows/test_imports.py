@@ -12,7 +12,7 @@ import tasks
 ROOT = Path(tasks.__file__).parents[1]
 FILES = {package: sorted((ROOT / package).rglob("*.py")) for package in ("flows", "tasks", "models")}
 # tokenizers comes with transformers
-MODELS_MAY_IMPORT = {"torch", "transformers", "tokenizers", "accelerate", "safetensors", "models"}
+MODELS_MAY_IMPORT = {"torch", "transformers", "tokenizers", "safetensors", "peft", "models"}
 
 
 def imported(path: Path) -> set[str]:

@@ -107,3 +107,11 @@ def test_a_checkpoint_takes_the_place_of_warm_up():
     calls = trace(method, load_config("smoke", sets=["policy.checkpoint=./my-model"]))
     assert list(calls) == [label for label in LABELS if label != "warm_up"]
     assert calls["sample"].inputs["policy"].name == "./my-model"
+
+
+def test_the_reward_model_may_start_from_a_checkpoint_of_its_own():
+    """Its tokenizer is then compared with the policy's."""
+    calls = calls_of("rlmec", "policy.checkpoint=./mine", "reward_model.checkpoint=./larger")
+    inputs = calls["train_reward_model"].inputs
+    assert (inputs["policy"].name, inputs["tokenizer"].name) == ("./larger", "./mine")
+    assert "tokenizer" not in calls_of("rlmec")["train_reward_model"].inputs

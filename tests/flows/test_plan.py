@@ -8,6 +8,7 @@ import pytest
 from flows.config import load_config
 from flows.control import Control
 from flows.plan import WRONG_SHARE, Sizes, estimate, show_plan
+from models import policy, tiny
 from models.size import forward_flops, parameter_count, training_flops
 from tasks.errors import UserError
 
@@ -86,6 +87,12 @@ def test_a_registered_model_is_planned_like_a_folder(plan, policy_folder, model,
     assert found["parameters"] == sum(weights.numel() for weights in model.parameters())
     with pytest.raises(UserError, match="there are: models:/rlmec-toy@candidate"):
         plan("policy.checkpoint=models:/rlmec-toy@champion")
+
+
+def test_a_reward_model_with_another_tokenizer_is_refused_before_anything_runs(plan, policy_folder, model, tmp_path):
+    policy.save(model, tiny.train_tokenizer(["other words"], 300), tmp_path / "other")
+    with pytest.raises(UserError, match="the reward model and the policy have different tokenizers"):
+        plan(f"policy.checkpoint={policy_folder}", f"reward_model.checkpoint={tmp_path}/other")
 
 
 def test_a_plan_without_a_checkpoint_counts_the_model_that_the_warm_up_would_make(plan):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from models import policy
+from models import policy, tiny
 from tasks.credit import (
     NoOptions,
     Request,
@@ -22,6 +22,7 @@ from tasks.credit import (
     smooth_group,
     surprisal,
 )
+from tasks.errors import UserError
 from tasks.prompts import solve_prompt
 from tasks.records import table, write_table
 
@@ -250,3 +251,15 @@ def test_after_the_first_error_of_a_wrong_sample_there_may_be_no_reward():
     assert first == pytest.approx([0, -0.05, 0, 0])
     right = grm.rewarded(grm.Options(after_first_error=False), 0, logprobs, True).rewards
     assert right == pytest.approx([0.4, 0, 0.3, 0])  # a right sample has no error
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "words"),
+    [(log_ratio, "credit_model", "the credit model"), (critical, "wrong_model", "the wrong model"),
+     (grm, "reward_model", "the reward model")],
+)  # fmt: skip
+def test_a_model_of_another_tokenizer_is_refused_by_name(source, name, words, folders, tokenizer, tmp_path):
+    other = tiny.train_tokenizer(["Other words altogether: zebra, quartz and fjord."] * 3, 300)
+    policy.save(tiny.new_llama(other, layers=1, width=16, heads=2, feed_forward=32, seed=0), other, tmp_path / "other")
+    with pytest.raises(UserError, match=f"{words} and the policy have different tokenizers"):
+        asked(source, {**folders, name: tmp_path / "other"}, [sample_row(tokenizer, "12")], {"p": PROBLEM})

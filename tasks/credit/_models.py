@@ -1,7 +1,9 @@
-"""How much likelier one model finds completions than the policy that they are compared with, token by token."""
+"""What models find likely: those that a credit source reads, beside the policy, token by token."""
+
+from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
@@ -9,6 +11,10 @@ from models import policy
 from models.batch import Example
 from models.logprobs import completion_logprobs
 from tasks.credit import Request
+from tasks.prompts import check_same_tokens
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
 def examples_of(samples: Sequence[Mapping[str, Any]]) -> list[Example]:
@@ -16,9 +22,17 @@ def examples_of(samples: Sequence[Mapping[str, Any]]) -> list[Example]:
     return [Example(sample["prompt_ids"], sample["completion_ids"]) for sample in samples]
 
 
+def model_of(request: Request, name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The model of an input, and its tokenizer; UserError where it is not the policy's."""
+    model, tokenizer = policy.shared(request.inputs[name], request.at)
+    policys = policy.load_tokenizer(request.inputs["policy"])
+    check_same_tokens(tokenizer, policys, f"the {name.replace('_', ' ')}")
+    return model, tokenizer
+
+
 def logprobs_of(request: Request, name: str, examples: Sequence[Example]) -> list[Tensor]:
     """log p of each example's completion tokens under the model of an input, (n,) fp32 each."""
-    model, _ = policy.shared(request.inputs[name], request.at)
+    model, _ = model_of(request, name)
     found = dict(completion_logprobs(model, examples, request.batch_size))
     return [found[row] for row in range(len(examples))]
 

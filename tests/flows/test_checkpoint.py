@@ -1,0 +1,40 @@
+"""A checkpoint of the user's is asked through its chat template, or in plain text from a copy without it."""
+
+import pytest
+
+from flows.checkpoint import checkpoint
+from flows.digests import content_digest
+from flows.store import open_store
+from models import policy
+from tasks.prompts import solve_prompt
+
+CHAT = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}{% if add_generation_prompt %}<me>\n{% endif %}"
+
+
+@pytest.fixture
+def with_template(bench, policy_folder, tmp_path):
+    model, tokenizer = policy.load(policy_folder)
+    tokenizer.chat_template = CHAT
+    policy.save(model, tokenizer, tmp_path / "chat")
+    return tmp_path / "chat"
+
+
+def asked(output):
+    tokenizer = policy.load_tokenizer(output.path)
+    return tokenizer.decode(solve_prompt(tokenizer, "How many?", None))
+
+
+def test_a_chat_template_is_used_unless_plain_text_is_asked_for(with_template):
+    store = open_store()
+    chat, plain = (checkpoint(store, str(with_template), chosen) for chosen in (True, False))
+    assert asked(chat).startswith("<user>Question: How many?\nGive a solution")
+    assert asked(chat).endswith("<me>\n")
+    assert asked(plain) == "Question: How many?\nSolution:\n"
+    assert chat.digest == content_digest(with_template) != plain.digest
+    assert plain.digest == checkpoint(store, str(with_template), False).digest
+    assert (plain.path / "model.safetensors").is_symlink()
+
+
+def test_without_a_template_there_is_nothing_to_leave_out(bench, policy_folder):
+    store = open_store()
+    assert checkpoint(store, str(policy_folder), False) == checkpoint(store, str(policy_folder), True)
