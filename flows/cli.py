@@ -103,9 +103,9 @@ def evaluate(arguments: argparse.Namespace) -> int:
 def compare(arguments: argparse.Namespace) -> int:
     """Compare recipes on the same samples; print the tables, or with --json their numbers on standard output."""
     from flows.compare import ComparisonConfig, run_comparison
-    from flows.config import checked
     from flows.report import show_comparison
     from flows.store import open_store
+    from flows.tables import checked
 
     if arguments.credit:
         return compare_credit(arguments)
@@ -121,10 +121,10 @@ def compare(arguments: argparse.Namespace) -> int:
 
 def compare_credit(arguments: argparse.Namespace) -> int:
     """Compare credit sources without training a policy on them."""
-    from flows.config import checked
     from flows.credit import CreditComparisonConfig, run_credit_comparison
     from flows.report import show_credit
     from flows.store import open_store
+    from flows.tables import checked
 
     if arguments.recipes or arguments.rates or arguments.tuning_seed is not None:
         raise UserError("compare --credit trains no policy: it takes --preset, --seeds and --set, and no recipe")

@@ -17,7 +17,7 @@ import polars as pl
 from prefect import flow
 from pydantic import BaseModel, Field
 
-from flows.config import DEFAULT_PRESET, RunConfig, load_config, read_recipe, validated
+from flows.config import DEFAULT_PRESET, RunConfig, load_config, validated
 from flows.control import Control
 from flows.execution import Prefect
 from flows.metrics import MetricLog
@@ -26,6 +26,7 @@ from flows.rlmec import begin, material
 from flows.server import prefect_server
 from flows.stage import say
 from flows.store import Store, open_store
+from flows.tables import read_recipe
 from tasks.measure_credit import FIGURES, MeasureCreditOptions
 from tasks.score import ScoreOptions
 

@@ -7,10 +7,10 @@ from typing import Any
 from prefect import flow
 from pydantic import BaseModel, Field
 
-from flows.config import apply_setting, checked
 from flows.control import Control
 from flows.execution import ExecutionOptions
 from flows.pipeline import Outcome, reused_or, run_method
+from flows.tables import apply_setting, checked
 from tasks.compare_predictions import CompareOptions
 from tasks.evaluate import EvaluateOptions
 from tasks.prepare import PrepareOptions

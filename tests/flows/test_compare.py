@@ -103,7 +103,7 @@ def test_a_mistake_in_the_command_is_one_line_and_code_2(compare):
 
 def comparison(*recipes, **given):
     from flows.compare import ComparisonConfig
-    from flows.config import checked
+    from flows.tables import checked
 
     return checked(ComparisonConfig, {"recipes": recipes, "preset": "smoke", **given}, "")
 

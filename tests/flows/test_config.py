@@ -2,8 +2,9 @@
 
 import pytest
 
-from flows.config import RunConfig, load_config, names, parsed
+from flows.config import RunConfig, load_config
 from flows.listing import lines
+from flows.tables import names, parsed
 from tasks.errors import UserError
 
 

@@ -6,12 +6,12 @@ import polars as pl
 import pytest
 
 from flows import credit
-from flows.config import checked
 from flows.control import Control, trace
 from flows.credit import SOURCES, CreditComparisonConfig, figures, markdown, means, measured
 from flows.execution import Direct
 from flows.pipeline import run_method
 from flows.store import open_store
+from flows.tables import checked
 from tasks.measure_credit import FIGURES
 
 NAMES = [
