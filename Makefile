@@ -8,7 +8,7 @@ demo: .venv
 	$(RUN)/rlmec run tiny
 
 test: .venv
-	$(RUN)/pytest --numprocesses auto --dist loadfile
+	$(RUN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 lint: .venv
 	$(RUN)/ruff check .

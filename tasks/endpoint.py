@@ -199,7 +199,8 @@ class Endpoint:
             self.failures += 1
             is_gone = self.failures >= self.connection.most_failures
         if is_gone:
-            raise self.stop(f"{self.where}: the last {self.failures} requests got no answer ({failure.full})")
+            most = self.connection.most_failures
+            raise self.stop(f"{self.where}: {most} requests in a row got no answer ({failure.full})")
 
     def stop(self, message: str) -> UserError:
         """A UserError, after which no other thread tries again."""

@@ -198,7 +198,7 @@ def test_a_server_that_is_gone_stops_the_stage_instead_of_setting_everything_asi
     gone = serving(serving.mending)
     gone.http.shutdown()
     gone.http.server_close()
-    with pytest.raises(UserError, match=r"the last 4 requests got no answer \(server: connection lost\)"):
+    with pytest.raises(UserError, match=r"4 requests in a row got no answer \(server: connection lost\)"):
         taught(gone, 20, most_failures=4)
 
 
