@@ -21,10 +21,8 @@ from tasks.prompts import token_text
 from tasks.records import read_table
 
 if TYPE_CHECKING:
-    from mlflow.entities import Run
     from transformers import PreTrainedTokenizerBase
 
-LATEST = "latest"
 UNFINISHED = "\ufffd"  # what a tokenizer makes of the first bytes of a character
 REWRITERS = ("rewrite", "teach")  # the GRM's rewrites, or the teacher's where a recipe has no use for those
 
@@ -35,7 +33,7 @@ class Scored:
     def __init__(self, store: Store, text: str) -> None:
         """`text`: a run's id, the beginning of one, a name, or `latest`. UserError where there is no such run, or where
         it has no token rewards."""
-        self.store, self.run = store, newest(store) if text == LATEST else store.pipeline(text)
+        self.store, self.run = store, store.pipeline(text)
         self.stages = stage_runs(self.run)
         if "score" not in self.stages:
             recipe = self.run.data.tags.get("rlmec.recipe", "none")
@@ -150,13 +148,6 @@ class Scored:
 
 SAMPLE = ("sample_id", "problem_id", "completion", "finish_reason", "extracted_answer", "is_right")
 REWRITE = ("rewriter", "rewrite", "extracted_answer", "is_right", "edit_distance", "edit_fraction", "reject_reason")
-
-
-def newest(store: Store) -> "Run":
-    """The pipeline that was started last; UserError where there is none."""
-    for run in store.search("tags.`rlmec.kind` = 'pipeline'"):
-        return run
-    raise UserError(f"there is no pipeline run in {store.uri}: `rlmec run` makes one")
 
 
 def chosen(text: str, ids: pl.Series) -> str:

@@ -33,7 +33,7 @@ from flows.metrics import log_params
 from tasks.errors import UserError
 
 EXPERIMENT = "rlmec"
-DATABASE = "mlflow.db"
+DATABASE, LATEST = "mlflow.db", "latest"
 ABOUT = {  # tags of the experiment; by the first MLflow's page shows runs and charts, not traces and judges
     "mlflow.experimentKind": "custom_model_development",
     "mlflow.note.content": "A pipeline, a comparison and a round of `rlmec improve` are parents with their stages or "
@@ -237,12 +237,15 @@ class Store:
                 return
 
     def pipeline(self, text: str) -> Run:
-        """The pipeline that an id, the unique beginning of one, or a name means; UserError otherwise."""
+        """The pipeline that an id, the unique beginning of one, a name, or `latest` means; UserError otherwise."""
         return self.named(text, "pipeline")
 
     def named(self, text: str, *kinds: str) -> Run:
-        """The run of one of these kinds that an id, the beginning of one, or a name means; UserError otherwise."""
+        """The run of one of these kinds that an id, the beginning of one, a name, or `latest` means; UserError
+        otherwise."""
         runs = [run for kind in kinds for run in self.search(f"tags.`rlmec.kind` = '{kind}'")]
+        if text == LATEST and runs:
+            return max(runs, key=lambda run: run.info.start_time)
         found = [run for run in runs if run.info.run_name == text or run.info.run_id == text]
         found = found or [run for run in runs if text and run.info.run_id.startswith(text)]
         what = " or ".join(kinds)
