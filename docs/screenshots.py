@@ -36,15 +36,17 @@ def main() -> None:
     IMAGES.mkdir(exist_ok=True)
     with browser() as page, mlflow(store) as url:
         experiment = f"{url}/#/experiments/{store.experiment}"
-        take(page, "mlflow-runs", f"{experiment}/runs", wait=6000)
-        take(page, "mlflow-run", f"{experiment}/runs/{run.info.run_id}", wait=6000)
-        training = run.data.tags["rlmec.stage.train_policy"]
-        take(page, "mlflow-training", f"{experiment}/runs/{training}/model-metrics", wait=8000)
+        page.goto(url)
+        page.wait_for_timeout(5000)
+        tidy(page)
+        take(page, "mlflow-runs", f"{experiment}/runs", then=expand, wait=5000)
+        take(page, "mlflow-run", f"{experiment}/runs/{run.info.run_id}", wait=5000)
         report = store.folder / "artifacts" / run.info.run_id / "artifacts" / "report.html"
-        take(page, "report", report.as_uri())
         take(page, "report-sample", report.as_uri(), then=open_a_sample)
         with standing_server(port=free_port()) as api:
-            take(page, "prefect-run", f"{api.removesuffix('/api')}/runs", then=open_the_flow_run)
+            stage = store.client.get_run(run.data.tags["rlmec.stage.train_policy"])
+            flow_run = stage.data.tags["prefect.flow_run_id"]
+            take(page, "prefect-flow", f"{api.removesuffix('/api')}/runs/flow-run/{flow_run}", wait=5000)
 
 
 @contextmanager
@@ -86,13 +88,19 @@ def take(page: Page, name: str, url: str, then: Callable[[Page], Any] | None = N
 def open_a_sample(page: Page) -> None:
     """A wrong sample with an accepted rewrite, the number of its first punished token shown."""
     page.select_option("select[name=group]", label="wrong, with an accepted rewrite")
-    page.evaluate("document.querySelector('#filters').scrollIntoView()")
+    page.evaluate("document.querySelector('#filters').scrollIntoView(); scrollBy(0, -80)")
     page.locator("#detail .t.down").first.hover()
 
 
-def open_the_flow_run(page: Page) -> None:
-    """The newest flow run's own page."""
-    page.locator("a[href*='/runs/flow-run/']").first.click()
+def tidy(page: Page) -> None:
+    """MLflow's pages for training models, without its assistant."""
+    page.get_by_text("Model training", exact=True).first.click()
+    page.get_by_role("button", name="Close").last.click()
+
+
+def expand(page: Page) -> None:
+    """The stages below their run."""
+    page.locator(".ag-row button").first.click()
 
 
 if __name__ == "__main__":

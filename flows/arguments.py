@@ -52,7 +52,9 @@ def add_compare(parser: argparse.ArgumentParser) -> None:
 
 
 def add_report(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", metavar="RUN", help="a run or comparison: its id, the beginning of one, its name, or latest")
+    parser.add_argument(
+        "run", metavar="RUN", help="a run's or comparison's id, the beginning of one, its name, or latest"
+    )
 
 
 def numbers(kind: Callable[[str], int | float]) -> Callable[[str], list[int | float]]:

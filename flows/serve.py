@@ -67,7 +67,9 @@ def start_server(host: str, port: int) -> "subprocess.Popen[bytes]":
     folder = home() / "prefect"
     folder.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", host, "--port", str(port)]
-    origins = {"PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"http://{public_name(host)}:{port}"}
+    url = f"http://{public_name(host)}:{port}"
+    # Its page would look for the API on port 4200 of the reader's own machine.
+    origins = {"PREFECT_SERVER_CORS_ALLOWED_ORIGINS": url, "PREFECT_SERVER_UI_API_URL": f"{url}/api"}
     with (folder / "standing-server.log").open("ab") as file:
         return subprocess.Popen(command, env=origins | os.environ, stdin=subprocess.DEVNULL, stdout=file, stderr=file,
                                 start_new_session=True)  # fmt: skip

@@ -100,6 +100,13 @@ def test_prefect_beyond_this_machine_asks_for_the_password(open_server):
     assert status(url, Authorization=f"Basic {right}") == 200
 
 
+def test_prefects_page_asks_the_server_that_it_came_from(open_server):
+    """Left alone it would ask port 4200 of the reader's own machine."""
+    with urllib.request.urlopen(f"{open_server}/ui-settings", timeout=30) as response:
+        found = json.load(response)
+    assert found["api_url"] == f"http://{socket.gethostname()}:{open_server.rpartition(':')[2]}/api"
+
+
 def test_no_page_of_another_site_may_call_prefect(open_server):
     def allowed(origin):
         asked = {"Origin": origin, "Access-Control-Request-Method": "POST"}
