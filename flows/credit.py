@@ -21,6 +21,8 @@ from flows.config import DEFAULT_PRESET, RunConfig, load_config, validated
 from flows.control import Control
 from flows.execution import Prefect
 from flows.metrics import MetricLog
+from flows.notes import NOTE
+from flows.page.publish import log_tables
 from flows.pipeline import Outcome, Part, run_method
 from flows.rlmec import begin, material
 from flows.server import prefect_server
@@ -89,7 +91,7 @@ def compare_credit(config: CreditComparisonConfig) -> Outcome:
     name = f"compare-credit-{Path(config.preset).stem}-{datetime.now():%m%d-%H%M%S}"
     found = []
     with (
-        store.running(name, {"rlmec.kind": "comparison"}) as parent,
+        store.running(name, {"rlmec.kind": "credit"}) as parent,
         Prefect(config.run(config.seeds[0]).execution) as engine,
     ):
         store.params(parent, config.model_dump(mode="json"))
@@ -138,11 +140,26 @@ def log(store: Store, run_id: str, every: pl.DataFrame, result: dict[str, Any]) 
         Path(folder, "credit.md").write_text(markdown(result) + "\n")
         Path(folder, "credit.json").write_text(json.dumps(result, indent=2))
         store.client.log_artifacts(run_id, folder)
+    log_tables(store, run_id, {"credit": result["credit"]})
+    store.tag(run_id, {NOTE: note(result)})
     numbers = MetricLog(store.client, run_id)
     for row in result["credit"]:
         if row["group"] == "all":
             numbers({f"{name}/{row['source']}": row[name] for name in FIGURES if row[name] is not None})
     numbers.flush()
+
+
+def note(result: dict[str, Any]) -> str:
+    """What the comparison was and what came out, in one paragraph."""
+    told = {row["source"]: row["auc_first_error"] for row in result["credit"] if row["group"] == "all"}
+    ranked = sorted(told, key=lambda source: -(told[source] or 0.0))
+    figures = ", ".join(f"{source} {told[source]:.3f}" for source in ranked if told[source] is not None)
+    seeds = ", ".join(map(str, result["seeds"]))
+    return (
+        f"Credit sources against the teacher's edits, on samples of problems that nothing was trained on (preset "
+        f"{result['preset']}, seeds {seeds}). Chance that the first wrong token is blamed more than one before it: "
+        f"{figures}."
+    )
 
 
 def run_credit_comparison(config: CreditComparisonConfig) -> Outcome:

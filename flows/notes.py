@@ -23,6 +23,7 @@ STORIES: dict[str, tuple[str, ...]] = {
     "rewrite": ("{0[accepted]:,.0f} of {0[wrong_samples]:,.0f} rewrites accepted",
                 "{0[rewrites_right/unseen]:.1%} right on pairs that the GRM never saw"),
     "align": ("{0[pairs]:,.0f} rewrites", "{0[edits_per_pair]:.1f} edits each"),
+    "measure_credit": ("AUC of the first error {0[auc_first_error/all]:.3f}",),
     "score": ("{0[samples]:,.0f} samples", "{0[negative_token_share]:.1%} of tokens with a negative reward"),
     "pair": ("{0[pairs]:,.0f} pairs",),
     "train_policy": ("{0[updates]:,.0f} updates", "{0[tokens_trained]:,.0f} tokens"),

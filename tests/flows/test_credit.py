@@ -7,7 +7,7 @@ import pytest
 
 from flows import credit
 from flows.control import Control, trace
-from flows.credit import SOURCES, CreditComparisonConfig, figures, markdown, means, measured
+from flows.credit import SOURCES, CreditComparisonConfig, figures, markdown, means, measured, note
 from flows.execution import Direct
 from flows.pipeline import run_method
 from flows.store import open_store
@@ -96,7 +96,10 @@ def test_a_table_shows_means_over_seeds_and_how_far_they_lie_apart():
     (mean,) = means(every).to_dicts()
     assert (mean["samples"], mean["auc_all_min"], mean["auc_all_max"]) == (20, 0.8, 0.9)
     assert mean["auc_all"] == pytest.approx(0.85)
-    line = markdown({"credit": [mean]}).splitlines()[-1]
+    result = {"credit": [mean], "preset": "tiny", "seeds": [0, 1]}
+    assert note(result).endswith("(preset tiny, seeds 0, 1). Chance that the first wrong token is blamed more than one "
+                                 "before it: grm 0.500.")  # fmt: skip
+    line = markdown(result).splitlines()[-1]
     assert line == "| grm | all | 20 | 0.500 | 0.850 | 0.500 | – | 0.500 |"
 
 
