@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from flows.checkpoint import PLAIN
 from flows.control import stage_runs
 from flows.digests import DamagedError
 from flows.store import Store, one_line
@@ -139,7 +140,7 @@ class Scored:
         from transformers import AutoTokenizer
 
         source = self.store.client.get_run(self.stages["sample"]).data.tags["rlmec.input.policy"]
-        external = source.removeprefix("external:")
+        external = source.removeprefix("external:").removesuffix(PLAIN)  # a template changes no token
         local = Path(external).expanduser()
         place = (local if local.is_dir() else external) if external != source else self.fetched(source, "model")
         try:

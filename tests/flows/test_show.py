@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from flows import cli
+from flows.checkpoint import PLAIN
 from flows.home import quieten
 from flows.samples import pieces
 from flows.show import POSITIVE, visible
@@ -91,9 +92,10 @@ def runs(tmp_path_factory, empty_database, tokenizer, policy_folder):
                 shutil.copy(tables / f"{outputs[stage]}.parquet", out)
             made[stage] = store.commit(run, out, 1.0).run_id
         sft = pipeline(store, "sft", {"prepare": made["prepare"]})
-        outside = {"rlmec.stage": "sample", "rlmec.key": "x", "rlmec.input.policy": f"external:{policy_folder}"}
-        run = store.commit(store.start("sample", outside), tables_of_sample(tmp_path_factory, tables), 1.0).run_id
-        pipeline(store, "checkpoint", made | {"sample": run})
+        for recipe, name in (("checkpoint", policy_folder), ("plain", f"{policy_folder}{PLAIN}")):
+            outside = {"rlmec.stage": "sample", "rlmec.key": "x", "rlmec.input.policy": f"external:{name}"}
+            run = store.commit(store.start("sample", outside), tables_of_sample(tmp_path_factory, tables), 1.0).run_id
+            pipeline(store, recipe, made | {"sample": run})
         yield {"sft": sft, "rlmec": pipeline(store, "rlmec", made), "folder": folder}
 
 
@@ -193,8 +195,10 @@ def test_json_has_every_number_and_nothing_else_on_standard_output(show, tokeniz
     assert [row["sample_id"] for row in listed["samples"]] == ["aa11", "aa22"]
 
 
-def test_a_run_from_a_checkpoint_of_the_users_reads_its_tokenizer_there(show):
-    assert show("toy-checkpoint-0", "1")[1].splitlines()[3:] == show("latest", "1")[1].splitlines()[3:]
+@pytest.mark.parametrize("run", ["toy-checkpoint-0", "toy-plain-0"])
+def test_a_run_from_a_checkpoint_of_the_users_reads_its_tokenizer_there(show, run):
+    """Also where it was asked in plain text, without its chat template."""
+    assert show(run, "1")[1].splitlines()[3:] == show("latest", "1")[1].splitlines()[3:]
 
 
 @pytest.mark.parametrize(
