@@ -87,6 +87,20 @@ def test_sources_read_the_model_that_they_are_named_after(config):
     assert read["grm-edits"]["edits"].stage == "align-grm-held-out"
 
 
+def test_settings_reach_the_models_and_the_source_that_they_are_about(config):
+    sets = (
+        *config.sets,
+        "upstream.right_model.updates=3",
+        "score.settings.with_reference=false",
+        "train_policy.updates=7",
+    )
+    calls = trace(measured, config.model_copy(update={"sets": sets}).run(0))
+    updates = {name: calls[f"train_policy-{name}"].options.updates for name in credit.UPSTREAM}
+    assert updates == {"dpo": 7, "implicit": 7, "right_model": 3, "wrong_model": 7}
+    assert calls["score-grm"].options.settings["with_reference"] is False
+    assert calls["score-surprisal"].options.settings["with_reference"] is True  # the run's credit source is the GRM
+
+
 def test_a_table_shows_means_over_seeds_and_how_far_they_lie_apart():
     def rows(seed, auc):
         numbers = {**dict.fromkeys(FIGURES, 0.5), "auc_all": auc, "precision": None}
