@@ -140,8 +140,9 @@ class RunConfig(BaseModel, extra="forbid", frozen=True):
 
     @model_validator(mode="after")
     def adapters_are_whole(self) -> "RunConfig":
-        trained = (self.train_policy, self.train_reward_model, *self.upstream.values())
-        if self.execution.sharded and any(options.lora for options in trained):
+        adapters = [self.train_reward_model.lora, self.train_policy.lora]
+        adapters += [options.lora for options in self.upstream.values()]
+        if self.execution.sharded and any(adapters):
             raise ValueError("execution.sharded goes without lora: adapters are small, and merged into whole weights")
         return self
 
