@@ -20,6 +20,7 @@ from tasks.errors import UserError
 
 TEMPLATES = ("chat_template.jinja", "chat_template.json")
 CONFIG, KEY = "tokenizer_config.json", "chat_template"
+PLAIN = " without its chat template"  # behind the name of such a copy
 
 
 def checkpoint(store: Store, name: str, chat_template: bool = True) -> Output:
@@ -49,7 +50,7 @@ def without_chat_template(store: Store, given: Output) -> Output:
                 (partial / file.name).symlink_to(file.resolve())
         (partial / CONFIG).write_text(json.dumps({name: value for name, value in config.items() if name != KEY}))
         os.replace(partial, place)
-    return Output(place, content_digest(place), "", name=f"{given.name} without its chat template")
+    return Output(place, content_digest(place), given.run_id, name=f"{given.name}{PLAIN}")
 
 
 def downloaded(name: str) -> Path:

@@ -188,8 +188,9 @@ def must_fit(config: ComparisonConfig) -> None:
 
 
 def unequal(first: RunConfig, other: RunConfig) -> Iterator[str]:
-    """The options that recipes must have in common, where two differ: all but credit and how the policy learns."""
-    own = {"recipe", "score", "pair", "train_policy"}
+    """The options that recipes must have in common, where two differ: all but credit, the models that are trained for
+    it, and how the policy learns."""
+    own = {"recipe", "upstream", "score", "pair", "train_policy"}
     yield from (key for key in RunConfig.model_fields if key not in own and getattr(first, key) != getattr(other, key))
     alike = ("updates", "batch_size", "wrong_share", "optimisation")
     for key in alike:

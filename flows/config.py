@@ -36,7 +36,7 @@ from tasks.train_reward_model import TrainRewardModelOptions
 from tasks.warm_up import WarmUpOptions
 
 DEFAULT_PRESET, DEFAULT_RECIPE = "tiny", "rlmec"
-SHARED_TRAINING = ("updates", "epochs", "batch_size", "wrong_share", "optimisation", "device")
+SHARED_TRAINING = ("rewriter", "updates", "epochs", "batch_size", "wrong_share", "optimisation", "lora", "device")
 
 
 class PolicyOptions(BaseModel, extra="forbid", frozen=True):
@@ -140,8 +140,20 @@ class RunConfig(BaseModel, extra="forbid", frozen=True):
 
     @model_validator(mode="after")
     def adapters_are_whole(self) -> "RunConfig":
-        if self.execution.sharded and (self.train_policy.lora or self.train_reward_model.lora):
+        adapters = [self.train_reward_model.lora, self.train_policy.lora]
+        adapters += [options.lora for options in self.upstream.values()]
+        if self.execution.sharded and any(adapters):
             raise ValueError("execution.sharded goes without lora: adapters are small, and merged into whole weights")
+        return self
+
+    @model_validator(mode="after")
+    def rewrites_are_one_rewriters(self) -> "RunConfig":
+        for name, options in self.upstream.items():
+            if options.rewriter != self.train_policy.rewriter:
+                raise ValueError(
+                    f"upstream.{name}.rewriter is {options.rewriter}, and train_policy's is "
+                    f"{self.train_policy.rewriter}: a run has rewrites of one alone"
+                )
         return self
 
     @property
@@ -196,8 +208,9 @@ def load_config(
         tables = preset_tables(preset or DEFAULT_PRESET)
     old = tables.get("recipe")
     if recipe or not old:
-        undo_recipe(tables, old)
-        apply_recipe(tables, read_recipe(recipe or DEFAULT_RECIPE))
+        new = read_recipe(recipe or DEFAULT_RECIPE)
+        undo_recipe(tables, old, new)
+        apply_recipe(tables, new)
     if seed is not None:
         tables["seed"] = seed
     for text in sets:

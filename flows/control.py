@@ -12,6 +12,7 @@ from mlflow.entities import Run
 from pydantic import BaseModel
 
 from flows.artifacts import Output
+from flows.checkpoint import PLAIN
 from flows.key import settings, stage_seed
 from tasks.errors import UserError
 from tasks.nearest import suggestion
@@ -84,7 +85,7 @@ class Trace:
 
     def external(self, name: str, chat_template: bool = True) -> Output:
         """A checkpoint of the user's: only its name matters here."""
-        return Output(None, "", "", name=name)
+        return Output(None, "", "", name=name if chat_template else f"{name}{PLAIN}")
 
 
 def trace(method: Callable[[Any, Any], Any], config: Any) -> dict[str, Call]:

@@ -17,18 +17,18 @@ import polars as pl
 from prefect import flow
 from pydantic import BaseModel, Field
 
-from flows.config import DEFAULT_PRESET, RunConfig, load_config, validated
+from flows.config import DEFAULT_PRESET, RunConfig, validated
 from flows.control import Control
 from flows.execution import Prefect
 from flows.metrics import MetricLog
-from flows.notes import NOTE
-from flows.page.publish import log_tables
+from flows.notes import NOTE, credit_note
+from flows.page.publish import CREDIT, log_tables
 from flows.pipeline import Outcome, Part, run_method
 from flows.rlmec import begin, material
 from flows.server import prefect_server
 from flows.stage import say
 from flows.store import Store, open_store
-from flows.tables import read_recipe
+from flows.tables import apply_recipe, apply_setting, preset_tables, read_recipe
 from tasks.measure_credit import FIGURES, MeasureCreditOptions
 from tasks.score import ScoreOptions
 
@@ -57,9 +57,13 @@ class CreditComparisonConfig(BaseModel, extra="forbid", frozen=True):
 
     def run(self, seed: int) -> RunConfig:
         """Recipe rlmec, and upstream every model that a source reads."""
-        tables = load_config(self.preset, "rlmec", seed, self.sets).model_dump(mode="json")
+        tables = preset_tables(self.preset)
+        apply_recipe(tables, read_recipe("rlmec"))
         trained = {name: read_recipe(recipe).options["upstream"][of] for name, (recipe, of) in UPSTREAM.items()}
-        return validated({**tables, "upstream": trained})
+        tables |= {"seed": seed, "upstream": trained}
+        for text in self.sets:
+            apply_setting(tables, text)
+        return validated(tables)
 
 
 def measured(run: Any, config: RunConfig) -> None:
@@ -75,7 +79,8 @@ def measured(run: Any, config: RunConfig) -> None:
                  teacher_rewrites=taught, pairs=made["trained_pairs"], **held)["rewrites"]  # fmt: skip
     edits = run("align", config.align, label="align-grm-held-out", samples=samples, rewrites=mended)["edits"]
     for name, (source, model) in SOURCES.items():
-        options = ScoreOptions(**{**config.score.plain.model_dump(), "credit": source, "settings": {}})
+        settings = config.score.settings if source == config.score.credit else {}
+        options = ScoreOptions(**{**config.score.plain.model_dump(), "credit": source, "settings": settings})
         read = {**made, "edits": edits, "credit_model": made.get(model or "")}
         needed = {need: read[need] for need in options.needs}
         scored = run("score", options, label=f"score-{name}", policy=policy, **needed, **held)["token_rewards"]
@@ -91,19 +96,20 @@ def compare_credit(config: CreditComparisonConfig) -> Outcome:
     name = f"compare-credit-{Path(config.preset).stem}-{datetime.now():%m%d-%H%M%S}"
     found = []
     with (
-        store.running(name, {"rlmec.kind": "credit"}) as parent,
+        store.running(name, {"rlmec.kind": "comparison", "rlmec.purpose": CREDIT}) as parent,
         Prefect(config.run(config.seeds[0]).execution) as engine,
     ):
         store.params(parent, config.model_dump(mode="json"))
         for seed in config.seeds:
             say(f"— seed {seed}")
-            part = Part(parent, f"seed {seed}", {"rlmec.purpose": "credit"})
+            part = Part(parent, f"seed {seed}", {"rlmec.purpose": CREDIT})
             summary = run_method(measured, config.run(seed), Control(), engine=engine, part=part).summary
             found += [figures(store, summary, name).with_columns(seed=seed) for name in SOURCES]
         every = pl.concat(found, how="vertical_relaxed")
         result = {**config.model_dump(mode="json"), "credit": means(every).to_dicts(), "seeds_apart": every.to_dicts(),
                   "total_seconds": round(time.monotonic() - started, 1)}  # fmt: skip
         log(store, parent, every, result)
+        store.tag(parent, {NOTE: credit_note(result)})
     return Outcome(result, parent)
 
 
@@ -141,25 +147,11 @@ def log(store: Store, run_id: str, every: pl.DataFrame, result: dict[str, Any]) 
         Path(folder, "credit.json").write_text(json.dumps(result, indent=2))
         store.client.log_artifacts(run_id, folder)
     log_tables(store, run_id, {"credit": result["credit"]})
-    store.tag(run_id, {NOTE: note(result)})
     numbers = MetricLog(store.client, run_id)
     for row in result["credit"]:
         if row["group"] == "all":
             numbers({f"{name}/{row['source']}": row[name] for name in FIGURES if row[name] is not None})
     numbers.flush()
-
-
-def note(result: dict[str, Any]) -> str:
-    """What the comparison was and what came out, in one paragraph."""
-    told = {row["source"]: row["auc_first_error"] for row in result["credit"] if row["group"] == "all"}
-    ranked = sorted(told, key=lambda source: -(told[source] or 0.0))
-    figures = ", ".join(f"{source} {told[source]:.3f}" for source in ranked if told[source] is not None)
-    seeds = ", ".join(map(str, result["seeds"]))
-    return (
-        f"Credit sources against the teacher's edits, on samples of problems that nothing was trained on (preset "
-        f"{result['preset']}, seeds {seeds}). Chance that the first wrong token is blamed more than one before it: "
-        f"{figures}."
-    )
 
 
 def run_credit_comparison(config: CreditComparisonConfig) -> Outcome:

@@ -71,7 +71,7 @@ def running(execution: Any, place: Path) -> Iterator[list[subprocess.Popen[bytes
     commands = [{"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(execution.processes)]
     fixed = {"WORLD_SIZE": str(execution.processes), WATCHED: "1"}
     if execution.launcher:
-        words, commands, fixed = [*shlex.split(execution.launcher), *words], [{}], {}
+        words, commands, fixed = [*launcher(execution.launcher), *words], [{}], {}
     path = os.pathsep.join(entry for entry in sys.path if entry)  # as this process finds its modules
     started = []
     try:
@@ -81,6 +81,17 @@ def running(execution: Any, place: Path) -> Iterator[list[subprocess.Popen[bytes
         yield started
     finally:
         end(started)
+
+
+def launcher(command: str) -> list[str]:
+    """The words of the user's launcher; UserError where it cannot be started."""
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise UserError(f"execution.launcher: {command} cannot be read as a command ({error})") from error
+    if not words or shutil.which(words[0]) is None:
+        raise UserError(f"execution.launcher: there is no command {words[0] if words else ''!r} here")
+    return words
 
 
 def end(started: list[subprocess.Popen[bytes]]) -> None:

@@ -81,9 +81,7 @@ def runs() -> Iterator[tuple[str, str]]:
     store = open_store()
     stages = sorted(store.search("tags.`rlmec.kind` = 'stage'"), key=lambda run: run.info.start_time)
     pipelines = list(store.search("tags.`rlmec.kind` = 'pipeline'"))
-    wholes = [
-        run for kind in ("comparison", "credit", "round") for run in store.search(f"tags.`rlmec.kind` = '{kind}'")
-    ]
+    wholes = (*store.search("tags.`rlmec.kind` = 'comparison'"), *store.search("tags.`rlmec.kind` = 'round'"))
     for run in sorted((*pipelines, *wholes), key=lambda run: run.info.start_time, reverse=True):
         own, tags = run.info.run_id, run.data.tags
         if "mlflow.parentRunId" in tags:

@@ -105,6 +105,18 @@ def comparison_note(result: Mapping[str, Any]) -> str:
     )
 
 
+def credit_note(result: Mapping[str, Any]) -> str:
+    """The description of a comparison of credit sources, from its credit.json."""
+    found = [row for row in result["credit"] if row["group"] == "all" and row["auc_first_error"] is not None]
+    ranked = sorted(found, key=lambda row: -row["auc_first_error"])
+    told = ", ".join(f"{row['auc_first_error']:.3f} by {row['source']}" for row in ranked)
+    return (
+        f"Credit sources on preset {result['preset']}, seeds {', '.join(map(str, result['seeds']))}, held against the "
+        f"teacher's edits on samples that nothing was trained on. The first error is told from the tokens before it "
+        f"with an AUC of {told}. The other figures are in credit.md."
+    )
+
+
 def caveats(result: Mapping[str, Any]) -> list[str]:
     """What a reader of the table must know: how learning rates were chosen, what p means, what was left out."""
     tried = ", ".join(f"× {rate:g}" for rate in result["rates"])

@@ -111,10 +111,12 @@ def check_teacher(options: Any) -> None:
 
 
 def training_memory(config: Any, sizes: Sizes) -> float:
-    """The bytes that weights, gradients and optimiser take on each device, of the larger of the two trained models."""
+    """The bytes that weights, gradients and optimiser take on each device, of the largest of the trained models."""
     if config.execution.sharded:
         return sizes.parameters * TRAINING_BYTES / config.execution.processes
-    is_small = config.train_policy.lora and config.train_reward_model.lora  # the adapters themselves hardly count
+    trained = [config.train_policy, *config.upstream.values()]
+    trained += [config.train_reward_model] if "reward_model" in config.uses else []
+    is_small = all(options.lora for options in trained)  # the adapters themselves hardly count
     return sizes.parameters * (WEIGHT_BYTES if is_small else TRAINING_BYTES)
 
 
@@ -184,7 +186,10 @@ def check_device(device: Any) -> None:
 
 def estimate(label: str, config: Any, sizes: Sizes) -> Estimate:
     """The work of one stage."""
-    return ESTIMATES[label.partition("-")[0]](config, sizes)
+    stage, _, name = label.partition("-")
+    if stage == "train_policy":
+        return policy_trained(config.upstream[name] if name else config.train_policy, config, sizes)
+    return ESTIMATES[stage](config, sizes)
 
 
 def samples(config: Any, sizes: Sizes) -> int:
@@ -239,8 +244,8 @@ def paired(config: Any, sizes: Sizes) -> Estimate:
     return Estimate(f"{wrong(config, sizes):,} wrong samples", tokens, forward_flops(sizes.parameters, tokens))
 
 
-def policy_trained(config: Any, sizes: Sizes) -> Estimate:
-    options = config.train_policy
+def policy_trained(options: Any, config: Any, sizes: Sizes) -> Estimate:
+    """The policy, or a model that a recipe trains for its credit source."""
     is_from_samples = "samples" in options.tables
     count = samples(config, sizes) if is_from_samples else sizes.problems
     updates = options.updates or round(options.epochs * count / options.batch_size)
@@ -270,6 +275,5 @@ ESTIMATES: Mapping[str, Callable[[Any, Sizes], Estimate]] = {
     "align": lambda config, sizes: Estimate(f"{wrong(config, sizes):,} wrong samples"),
     "score": scored,
     "pair": paired,
-    "train_policy": policy_trained,
     "evaluate": evaluated,
 }

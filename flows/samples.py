@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from flows.checkpoint import PLAIN
 from flows.control import stage_runs
 from flows.digests import DamagedError
 from flows.store import Store, one_line
 from tasks.align import edit_operations
 from tasks.errors import UserError
+from tasks.parts import short
 from tasks.prompts import token_text
 from tasks.records import read_table
 
@@ -28,20 +30,29 @@ REWRITERS = ("rewrite", "teach")  # the GRM's rewrites, or the teacher's where a
 
 
 class Scored:
-    """A pipeline whose samples have token rewards."""
+    """A pipeline whose samples have token rewards: all of them from stage `score`, or those that are half of a pair
+    whose tokens have credit, from stage `pair`."""
 
     def __init__(self, store: Store, text: str) -> None:
         """`text`: a run's id, the beginning of one, a name, or `latest`. UserError where there is no such run, or where
         it has no token rewards."""
         self.store, self.run = store, store.pipeline(text)
         self.stages = stage_runs(self.run)
-        if "score" not in self.stages:
+        if "score" not in self.stages and not self.pair_credit:
             recipe = self.run.data.tags.get("rlmec.recipe", "none")
             made = ", ".join(self.stages) or "none"
             raise UserError(
                 f"run {self.run.info.run_name} (recipe {recipe}) has no token rewards: its stages are {made}, and "
                 "`score` is not among them"
             )
+
+    @cached_property
+    def pair_credit(self) -> str | None:
+        """The credit source of the pairs, where they have one."""
+        if "pair" not in self.stages:
+            return None
+        named = self.store.client.get_run(self.stages["pair"]).data.params.get("credit", "None")
+        return None if named == "None" else short(named)
 
     @property
     def heading(self) -> dict[str, Any]:
@@ -64,6 +75,17 @@ class Scored:
             raise UserError(f"run {self.run.info.run_name}: {error} in run {run_id}") from error
 
     @cached_property
+    def scores(self) -> pl.DataFrame:
+        """(sample_id, credit_source, probabilities, rewards) of each sample that has token rewards."""
+        if "score" in self.stages:
+            columns = ["sample_id", "credit_source", "probabilities", "rewards"]
+            return self.table("score", "token_rewards", "token_rewards", columns)
+        pairs = self.table("pair", "pairs", "pairs", ["sample_id", "sample_rewards"])
+        return pairs.select(
+            "sample_id", credit_source=pl.lit(self.pair_credit), probabilities=pl.lit(None), rewards="sample_rewards"
+        )
+
+    @cached_property
     def rewriter(self) -> str | None:
         """The stage whose rewrites are shown."""
         return next((stage for stage in REWRITERS if stage in self.stages), None)
@@ -72,10 +94,9 @@ class Scored:
         """row (from 1), sample_id, is_right, edits and reject_reason of its rewrite, lowest_reward, highest_reward,
         credit_source, question: the lowest reward first, and by id (a hash, so a fair draw) among equal ones."""
         samples = self.table("sample", "samples", "samples", ["sample_id", "problem_id", "is_right"])
-        scores = self.table("score", "token_rewards", "token_rewards", ["sample_id", "credit_source", "rewards"])
         rewards = pl.col("rewards").list
         found = samples.join(
-            scores.select("sample_id", "credit_source", lowest_reward=rewards.min(), highest_reward=rewards.max()),
+            self.scores.select("sample_id", "credit_source", lowest_reward=rewards.min(), highest_reward=rewards.max()),
             on="sample_id",
         )
         columns = ["sample_id", "edit_distance", "reject_reason"]
@@ -93,7 +114,7 @@ class Scored:
         sample_id = chosen(text, listed["sample_id"])
         sample = only(self.table("sample", "samples", "samples"), "sample_id", sample_id)
         problem = only(self.table("prepare", "train", "problems"), "problem_id", sample["problem_id"])
-        score = only(self.table("score", "token_rewards", "token_rewards"), "sample_id", sample_id)
+        score = only(self.scores, "sample_id", sample_id)
         ids = sample["completion_ids"]
         texts = list(pieces(self.tokenizer, ids))
         numbers = zip(texts, score["rewards"], score["probabilities"] or [None] * len(ids), strict=True)
@@ -137,7 +158,7 @@ class Scored:
         from transformers import AutoTokenizer
 
         source = self.store.client.get_run(self.stages["sample"]).data.tags["rlmec.input.policy"]
-        external = source.removeprefix("external:")
+        external = source.removeprefix("external:").removesuffix(PLAIN)  # a template changes no token
         local = Path(external).expanduser()
         place = (local if local.is_dir() else external) if external != source else self.fetched(source, "model")
         try:

@@ -245,7 +245,10 @@ class Store:
         otherwise."""
         runs = [run for kind in kinds for run in self.search(f"tags.`rlmec.kind` = '{kind}'")]
         if text == LATEST and runs:
-            return max(runs, key=lambda run: run.info.start_time)
+            tops = [
+                run for run in runs if "mlflow.parentRunId" not in run.data.tags
+            ]  # rather than a comparison's parts
+            return max(tops or runs, key=lambda run: run.info.start_time)
         found = [run for run in runs if run.info.run_name == text or run.info.run_id == text]
         found = found or [run for run in runs if text and run.info.run_id.startswith(text)]
         what = " or ".join(kinds)

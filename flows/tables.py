@@ -68,8 +68,9 @@ def merged(tables: Tables, over: Mapping[str, Any]) -> Tables:
     return both
 
 
-def undo_recipe(tables: Tables, old: Mapping[str, Any] | None) -> None:
-    """Give the options that an earlier recipe set back the value of their preset, or else their default."""
+def undo_recipe(tables: Tables, old: Mapping[str, Any] | None, new: Recipe) -> None:
+    """Give the options that an earlier recipe set back the value of their preset, or else their default; so also the
+    settings of its credit source, where the new recipe has another one, which has no use for them."""
     if not old:
         return
     try:
@@ -77,7 +78,10 @@ def undo_recipe(tables: Tables, old: Mapping[str, Any] | None) -> None:
     except UserError:  # a preset file of the user's that has gone since
         preset = {}
     for stage, options in old["options"].items():
-        for option in options:
+        undone = list(options)
+        if "credit" in options and new.options.get(stage, {}).get("credit") != options["credit"]:
+            undone.append("settings")
+        for option in undone:
             tables[stage].pop(option, None)
             if option in preset.get(stage, {}):
                 tables[stage][option] = preset[stage][option]

@@ -155,6 +155,7 @@ def decode(
     positions = (mask.cumsum(1) - 1).clamp(min=0)
     cache = growing_cache(model.config)
     alive = torch.arange(len(prompts), device=at)
+    going = torch.ones(len(prompts), dtype=torch.bool, device=at)
     completions: list[list[int]] = [[] for _ in prompts]
     for step in range(decoding.max_new_tokens):
         logits = model(
@@ -168,7 +169,7 @@ def decode(
         chosen = choose(logits, decoding, draws)
         for row, token in zip(alive.tolist(), chosen.tolist(), strict=True):
             completions[row].append(token)
-        going = chosen != eos
+        going &= chosen != eos  # for good: a row that has ended may stay for some steps
         if not going.any():
             break
         ids, mask, positions = chosen[:, None], extended(mask), positions[:, -1:] + 1
@@ -176,7 +177,7 @@ def decode(
         if going.sum() <= 0.75 * len(going):
             kept = going.nonzero()[:, 0]
             cache.batch_select_indices(kept)
-            ids, mask, positions, alive = ids[kept], mask[kept], positions[kept], alive[kept]
+            ids, mask, positions, alive, going = ids[kept], mask[kept], positions[kept], alive[kept], going[kept]
     return [cut_after(completion, eos) for completion in completions]
 
 

@@ -9,12 +9,16 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import torch
+
+from models import processes
 from models.batch import Example
 from models.checkpoints import Stateful
 from models.loop import NotEnoughMemoryError, Optimisation, train
 from models.objectives import Objective, weighted_nll
 from tasks.errors import UserError
 from tasks.progress import Log, counting
+from tasks.records import derive_seed
 from tasks.work import Work
 
 if TYPE_CHECKING:
@@ -93,14 +97,16 @@ def fit(
     label: str,
     history: History,
     work: Work,
+    seed: int,
     also: Sequence[Stateful] = (),
     reference: PreTrainedModel | None = None,
     longest: Example | None = None,
 ) -> Iterator[int]:
     """Train for at most `updates` updates, logging each; yields the number done after each, so that the caller
-    may look at the model and stop. Goes on after the newest checkpoint; logs updates_resumed. `reference` is for
-    objectives that measure the drift from it; `longest` is the longest example, which is tried first. UserError where
-    memory does not suffice for it."""
+    may look at the model and stop. Goes on after the newest checkpoint; logs updates_resumed. Dropout, where there is
+    some, is drawn from `seed`. `reference` is for objectives that measure the drift from it; `longest` is the longest
+    example, which is tried first. UserError where memory does not suffice for it."""
+    torch.manual_seed(derive_seed(seed, "dropout", processes.rank()))  # whatever this process has drawn before
     reports = train(model, steps, updates, objectives, optimisation, work.checkpoints, [history, *also], reference,
                     longest, work.sharded)  # fmt: skip
     with enough_memory(), counting(label, updates, "updates") as counter:

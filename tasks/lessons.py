@@ -117,8 +117,10 @@ class Lessons:
         if pair := found.get("pairs"):
             reference = pair["sample_logprobs"]
             scores |= {"reward": pair["sample_rewards"]} if pair["sample_rewards"] else {}
-        if scored and not (edits and options.rewarded == "unrewritten"):
-            scores["reward"], reference = scored["rewards"], scored["reference_logprobs"]
+        if scored:
+            reference = scored["reference_logprobs"]
+            if not (edits and options.rewarded == "unrewritten"):
+                scores["reward"] = scored["rewards"]
         if not scores and not pair:
             return None
         prompt = self.prompt(sample, is_right)

@@ -98,7 +98,8 @@ def problem_part(problem: Mapping[str, Any]) -> dict[str, Any]:
 def reward_part(
     sample: Mapping[str, Any], own: Mapping[str, Mapping[str, Any] | None], tokenizer: Tokenizer
 ) -> dict[str, Any]:
-    """The sample's tokens with their rewards, probabilities under the GRM, and positions that its rewrite changed."""
+    """The sample's tokens with their rewards, their probabilities where the credit source has some, and the positions
+    that its rewrite changed."""
     from tasks.token_texts import token_texts
 
     scored = own["token_rewards"] or {}

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from models import policy
 from models.batch import Example
@@ -26,6 +26,15 @@ COLUMNS = ["problem_id", "prompt_ids", "completion_ids", "completion"]
 class PairOptions(CreditOptions):
     shard_size: int = Field(1024, gt=0, description="pairs in a shard")
     device: str = "auto"
+
+    @model_validator(mode="after")
+    def credits_rewrites(self) -> "PairOptions":
+        if self.least_samples > 1 or "edits" in self.needs:
+            raise ValueError(
+                f"credit source {self.credit} is about a problem's samples and says nothing of their rewrites: take "
+                "one that reads any text, such as log_ratio, critical, contrast or surprisal"
+            )
+        return self
 
     @property
     def plain(self) -> "PairOptions":

@@ -1,6 +1,6 @@
-"""Parts that are chosen by key: a dataset, a teacher, a credit source, an objective. Each is one file of its folder,
-its name is its key, and a leading underscore marks a piece that several of them share. The path of a Python file
-anywhere else is a key, too: it is code, and runs with the rights of whoever names it.
+"""Parts that are chosen by key: a dataset, a teacher, a sampler, a credit source, an objective. Each is one file of
+its folder, its name is its key, and a leading underscore marks a piece that several of them share. The path of a
+Python file anywhere else is a key, too: it is code, and runs with the rights of whoever names it.
 
     get("tasks.credit", "grm")                      the module tasks/credit/grm.py
     get("tasks.credit", "mine/random_tokens.py")    the module in that file
@@ -25,6 +25,7 @@ HAS = {  # what a file of each kind must have
     "tasks.datasets": ("SOURCE", "LICENCE", "SPLITS", "rows"),
     "tasks.teachers": ("candidates or rewrites",),
     "tasks.credit": ("credit",),
+    "tasks.samplers": ("Options", "completions"),
     "models.objectives": ("Objective",),
 }
 

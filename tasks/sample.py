@@ -25,7 +25,7 @@ SAMPLERS = "tasks.samplers"
 class SampleOptions(BaseModel, extra="forbid", frozen=True):
     problems: int | None = Field(None, gt=0, description="sample for the first N training problems; all if unset")
     samples_per_problem: int = Field(5, gt=0, description="K, completions of each problem")
-    sampler: str = Field("hf", description="what draws them, a file of tasks/samplers")
+    sampler: str = Field("hf", description="what draws them, a file of tasks/samplers or a path")
     settings: dict[str, Any] = Field(
         default_factory=dict, description="the sampler's own options", validate_default=True
     )
@@ -38,7 +38,7 @@ class SampleOptions(BaseModel, extra="forbid", frozen=True):
 
     def parts(self) -> list[str]:
         """The modules that these options name by key."""
-        return [f"tasks.samplers.{self.sampler}"]
+        return [parts.module_name(SAMPLERS, self.sampler)]
 
     @property
     def unkeyed(self) -> dict[str, Any]:

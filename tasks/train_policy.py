@@ -163,7 +163,7 @@ def train_policy(
         reference, _ = policy.load(inputs["policy"], policy.device(options.device))
     how = options.optimisation
     model = adapted(model, options.lora, derive_seed(seed, "lora"))
-    for _ in fit(model, steps, updates, objectives, how, "train_policy", history, work, reference=reference,
+    for _ in fit(model, steps, updates, objectives, how, "train_policy", history, work, seed, reference=reference,
                  longest=longest):  # fmt: skip
         pass
     policy.save(merged(model, out / "model" / "adapter"), tokenizer, out / "model")

@@ -98,7 +98,7 @@ def train_reward_model(
     history = History(log)
     model = adapted(model, options.lora, derive_seed(seed, "lora"))
     for _ in fit(model, steps, updates, IMITATION, options.optimisation, "train_reward_model", history, work,
-                 longest=max(examples, key=len)):  # fmt: skip
+                 seed, longest=max(examples, key=len)):  # fmt: skip
         pass
     policy.save(merged(model, out / "model" / "adapter"), tokenizer, out / "model")
     pairs.select("sample_id", "trained").write_parquet(out / "pairs.parquet")

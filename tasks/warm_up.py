@@ -90,6 +90,7 @@ def warm_up(
         "warm_up",
         history,
         replace(work, sharded=False),  # so small a model is whole everywhere
+        seed,
         [averaged, looks],
         longest=max(examples, key=len),
     ):

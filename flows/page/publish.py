@@ -24,6 +24,7 @@ from flows.store import Store, one_line
 from tasks.errors import UserError
 
 TABLES = "mlflow.loggedArtifacts"  # the tag by which MLflow's page knows which JSON files are tables
+CREDIT = "credit"  # the purpose of a comparison of credit sources, and of the pipelines below it
 SUMMARIES = {"pipeline": "summary.json", "round": "summary.json", "comparison": "comparison.json"}
 
 
@@ -62,9 +63,12 @@ def draw_comparison(store: Store, run_id: str, result: Mapping[str, Any]) -> Non
 
 
 def publish_again(store: Store, text: str) -> str:
-    """Draw the page of an earlier pipeline, round or comparison anew; its run id. UserError where there is none, or
-    where it did not end well and so has no summary."""
+    """Draw the page of an earlier pipeline, round or comparison anew; its run id. UserError where there is none, where
+    it is one of credit sources, or where it did not end well and so has no summary."""
     run = store.named(text, *SUMMARIES)
+    if run.data.tags.get("rlmec.purpose") == CREDIT and run.data.tags["rlmec.kind"] == "comparison":
+        name = run.info.run_name
+        raise UserError(f"{name} compares credit sources, which has no page: see credit.md among its artifacts")
     file = SUMMARIES[run.data.tags["rlmec.kind"]]
     summary = read_summary(run, file)
     if file == "summary.json":

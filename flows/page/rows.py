@@ -45,8 +45,16 @@ def browser(
         room = MOST_BYTES - sum(map(size, rows))
         rows = fitting(sample_rows(tables, tokenizer, MOST_ROWS - len(rows)), room) + rows
     low, high = (rewards["low"], rewards["high"]) if rewards else (0.0, 0.0)
-    return {"rows": rows, "low": round(low, 3), "high": round(high, 3),
+    return {"rows": rows, "low": round(low, 3), "high": round(high, 3), "credit": credit_source(tables),
             "runs": {label: run.info.run_id for label, run in runs.items()}}  # fmt: skip
+
+
+def credit_source(tables: Mapping[str, Path]) -> str | None:
+    """What gave the tokens their rewards; a probability is the GRM's only where it is that."""
+    if "token_rewards" not in tables:
+        return None
+    named = pl.scan_parquet(tables["token_rewards"]).select("credit_source").head(1).collect()["credit_source"]
+    return str(named[0]) if len(named) else None
 
 
 def size(row: Mapping[str, Any]) -> int:

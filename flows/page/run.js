@@ -19,7 +19,7 @@ function tokens(row) {
     const span = make("span", { class: "t" + (reward > 0 ? " up" : reward < 0 ? " down" : ""), tabindex: place ? "-1" : "0", role: "img" }, shown);
     span.style.setProperty("--share", (100 * Math.min(1, share)).toFixed(0) + "%");
     const facts = ["“" + plain(text.replace(/\n/g, "↵")) + "”, token " + (place + 1), "reward " + signed(reward)];
-    if (row.probabilities) facts.push("probability under the GRM " + row.probabilities[place].toFixed(3));
+    if (row.probabilities) facts.push((data.credit === "grm" ? "probability under the GRM " : "probability ") + row.probabilities[place].toFixed(3));
     if (row.edited) facts.push(edited.has(place) ? "changed by the rewrite" : "kept by the rewrite");
     span.setAttribute("aria-label", facts.join(", "));
     span.dataset.facts = facts.join("\n");
@@ -75,8 +75,9 @@ function lineage(row) {
   add("sampled by", run("sample"));
   if (row.teacher) add("teacher", row.teacher.by + (row.teacher.rejected ? ", rejected: " + row.teacher.rejected : ", accepted") + " · " + run("teach"));
   if (row.tokens || row.rewrites) add("GRM", run("train_reward_model") && run("train_reward_model") + (row.trained === true ? " · trained on this sample's teacher rewrite" : row.trained === false ? " · never saw this sample's teacher rewrite" : ""));
-  if (row.rewrites) add("rewritten by", row.rewrites.by + " · " + run("rewrite"));
-  if (row.tokens) add("scored by", run("score"));
+  if (row.rewrites) add("rewritten by", row.rewrites.by + " · " + (run("rewrite") || run("teach")));
+  if (row.tokens) add("scored by", (data.credit === "grm" ? "" : data.credit + " · ") + run("score"));
+  for (const label of Object.keys(data.runs)) if (label.startsWith("train_policy-")) add(label.slice(13).replaceAll("_", " "), run(label));
   add("policy trained by", run("train_policy"));
   return list;
 }
@@ -91,7 +92,7 @@ function detail(row) {
     parts.push(heading(row.tokens ? "Sample, each token shaded by its reward" : "Sample"));
     parts.push(...(row.tokens ? [tokens(row), scale()] : [make("p", { class: "text" }, row.text)]));
     parts.push(make("p", { class: "verdicts" }, verdict(row.right, row.extracted, "sample"), row.ended ? null : make("span", {}, "cut at the length limit")));
-    if (row.rewrites) parts.push(...rewrite(row.rewrites.by === "grm" ? "The GRM's rewrite" : "Rewrite", row.rewrites));
+    if (row.rewrites) parts.push(...rewrite(row.rewrites.by === "grm" ? "The GRM's rewrite" : "The teacher's rewrite", row.rewrites));
     if (row.teacher) parts.push(...rewrite("The teacher's rewrite", row.teacher));
   }
   parts.push(heading("Lineage"), lineage(row));

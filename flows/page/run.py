@@ -27,6 +27,7 @@ CURVES = {
     "kl_to_reference": ("divergence from the reference policy", "nats a token", False),
     "clipped_fraction": ("clipped tokens", "%", True),
     "pairs_ordered": ("pairs in the right order", "%", True),
+    "outcomes_told": ("right and wrong samples told apart", "%", True),
     "gradient_norm": ("norm of the gradient", "", False),
 }
 QUALITY = {
@@ -58,13 +59,19 @@ def run_files(store: Store, run_id: str, summary: Mapping[str, Any], stages: Map
         for name, (label, output) in OUTPUTS.items()
         if label in stages and output in stages[label].outputs
     }
+    if "teacher" in tables and not {"rewrite", "train_reward_model"} & runs.keys():  # recipe figa learns from these
+        tables["rewrites"] = tables.pop("teacher")
     parts: dict[str, Any] = {
         "accuracy": summary["accuracy"],
         "gains": gains_of(tables),
         "dumbbells": charts.dumbbells(summary["accuracy"]),
         "warnings": summary.get("warnings", []),
         "picture": pipeline(store, summary, runs),
-        "curves": [(label, drawn) for label in TRAINED if label in runs and (drawn := curves(store, runs[label]))],
+        "curves": [
+            (label, drawn)
+            for label, run in runs.items()
+            if label.partition("-")[0] in TRAINED and (drawn := curves(store, run))
+        ],
         "quality": quality(runs["rewrite"].data.metrics) if "rewrite" in runs else None,
         "edits": edits(tables),
         "rewards": rewards(store, tables, stages),
@@ -182,7 +189,7 @@ def cell(rate: float | None, pairs: float, measure: str) -> dict[str, float | No
 
 
 def edits(tables: Mapping[str, Path]) -> dict[str, Any] | None:
-    """What the GRM's rewrites changed."""
+    """What the rewrites that the policy learns from changed."""
     if "rewrites" not in tables:
         return None
     found = edit_statistics(tables["rewrites"], tables.get("edits"))

@@ -136,6 +136,14 @@ def test_what_cannot_be_compared_is_named_before_anything_runs(recipes, given, l
         must_fit(comparison(*named, **given))
 
 
+def test_every_recipe_can_be_compared_with_the_method():
+    """Also those that train models of their own, upstream, and settle their credit source's settings."""
+    from flows.compare import must_fit
+    from flows.tables import names
+
+    must_fit(comparison(*names("recipes")))
+
+
 def test_recipes_that_train_for_epochs_would_not_train_alike():
     from flows.compare import must_fit
 

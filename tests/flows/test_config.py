@@ -68,6 +68,19 @@ def test_a_runs_configuration_is_a_base_and_another_recipe_replaces_the_first():
     assert set(again.train_policy.objectives) == {"policy_gradient", "weighted_nll"}  # sft had the second alone
 
 
+@pytest.mark.parametrize("recipe", names("recipes"))
+@pytest.mark.parametrize("before", ["rlmec", "rto", "dcpo", "ppo-instance"])
+def test_any_recipe_may_replace_that_of_a_run_with_its_credit_sources_settings(before, recipe):
+    """A run's config.json holds its credit source's settings whole, and another source does not take them."""
+    base = load_config("smoke", before).model_dump(mode="json")
+    assert load_config(base=base, recipe=recipe) == load_config("smoke", recipe)
+
+
+def test_a_recipe_with_the_same_credit_source_keeps_what_was_set_for_it():
+    base = load_config("smoke", "rlmec", sets=["score.settings.beta=0.4"]).model_dump(mode="json")
+    assert load_config(base=base, recipe="rlmec-paper").score.settings["beta"] == 0.4
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -111,6 +124,9 @@ def test_a_runs_configuration_is_a_base_and_another_recipe_replaces_the_first():
         ),
         ({"preset": "smoke", "sets": ["train_policy.rejected_weight=-1", 'train_policy.imitate=["right"]']},
          "rejected_weight and rewarded are about samples whose rewrites are imitated"),
+        ({"preset": "smoke", "recipe": "dpo", "sets": ["pair.credit=group"]},
+         "pair: credit source group is about a problem's samples and says nothing of their rewrites"),
+        ({"preset": "smoke", "recipe": "dpo", "sets": ["pair.credit=edits"]}, "pair: credit source edits is about"),
         ({"preset": "smoke", "sets": ["train_policy.prompt=verdict"]}, "goes with imitation alone"),
         ({"preset": "smoke", "seed": -1}, "seed: input should be greater than or equal to 0"),
     ],

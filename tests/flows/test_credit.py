@@ -7,7 +7,7 @@ import pytest
 
 from flows import credit
 from flows.control import Control, trace
-from flows.credit import SOURCES, CreditComparisonConfig, figures, markdown, means, measured, note
+from flows.credit import SOURCES, CreditComparisonConfig, figures, markdown, means, measured
 from flows.execution import Direct
 from flows.pipeline import run_method
 from flows.store import open_store
@@ -87,6 +87,20 @@ def test_sources_read_the_model_that_they_are_named_after(config):
     assert read["grm-edits"]["edits"].stage == "align-grm-held-out"
 
 
+def test_settings_reach_the_models_and_the_source_that_they_are_about(config):
+    sets = (
+        *config.sets,
+        "upstream.right_model.updates=3",
+        "score.settings.with_reference=false",
+        "train_policy.updates=7",
+    )
+    calls = trace(measured, config.model_copy(update={"sets": sets}).run(0))
+    updates = {name: calls[f"train_policy-{name}"].options.updates for name in credit.UPSTREAM}
+    assert updates == {"dpo": 7, "implicit": 7, "right_model": 3, "wrong_model": 7}
+    assert calls["score-grm"].options.settings["with_reference"] is False
+    assert calls["score-surprisal"].options.settings["with_reference"] is True  # the run's credit source is the GRM
+
+
 def test_a_table_shows_means_over_seeds_and_how_far_they_lie_apart():
     def rows(seed, auc):
         numbers = {**dict.fromkeys(FIGURES, 0.5), "auc_all": auc, "precision": None}
@@ -96,10 +110,7 @@ def test_a_table_shows_means_over_seeds_and_how_far_they_lie_apart():
     (mean,) = means(every).to_dicts()
     assert (mean["samples"], mean["auc_all_min"], mean["auc_all_max"]) == (20, 0.8, 0.9)
     assert mean["auc_all"] == pytest.approx(0.85)
-    result = {"credit": [mean], "preset": "tiny", "seeds": [0, 1]}
-    assert note(result).endswith("(preset tiny, seeds 0, 1). Chance that the first wrong token is blamed more than one "
-                                 "before it: grm 0.500.")  # fmt: skip
-    line = markdown(result).splitlines()[-1]
+    line = markdown({"credit": [mean]}).splitlines()[-1]
     assert line == "| grm | all | 20 | 0.500 | 0.850 | 0.500 | – | 0.500 |"
 
 

@@ -123,6 +123,18 @@ def test_the_teacher_hands_out_what_was_written_and_else_the_reference(mine, tab
     assert stage_key("teach", "code", options, 0, {}) != before
 
 
+def test_a_sampler_may_be_a_file_too(mine):
+    from tasks.sample import SampleOptions
+
+    (mine / "draws.py").write_text("from tasks.samplers.hf import Options, completions\n")
+    options = SampleOptions(sampler="mine/draws.py")
+    assert options.parts() == [str(mine / "draws.py")]
+    assert stage_key("sample", "code", options, 0, {})
+    (mine / "empty.py").write_text("")
+    with pytest.raises(UserError, match=r"a sampler has Options, completions; this file lacks Options, completions"):
+        SampleOptions(sampler="mine/empty.py")
+
+
 @pytest.mark.usefixtures("mine")
 def test_the_credit_source_punishes_a_share_of_a_wrong_samples_tokens_whatever_the_shard(tables, tmp_path):
     found = []

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from flows.config import load_config
 from flows.control import trace
 from flows.execution import ExecutionOptions
-from flows.launch import ProcessError, failure, in_processes
+from flows.launch import ProcessError, failure, in_processes, launcher
 from flows.rlmec import method
 from models import policy
 from tasks.errors import UserError
@@ -65,7 +65,7 @@ def learn(options, inputs, out, *, seed, log, work):
     marked = work.folder / "kill"
     if processes.rank() == 1 and not work.sharded:
         loop.token_logprobs = limited
-    for done in fit(model, iter(STEPS), TOTAL, OBJECTIVES, how, "learn", History(log), work, longest=STEPS[4][3]):
+    for done in fit(model, iter(STEPS), TOTAL, OBJECTIVES, how, "learn", History(log), work, seed, longest=STEPS[4][3]):
         if done == KILLED_AT and processes.rank() == 1 and marked.exists():
             marked.unlink()
             os.kill(os.getpid(), signal.SIGKILL)
@@ -180,6 +180,15 @@ def test_weights_in_parts_give_the_same_losses_gradients_and_whole_checkpoints(s
 def test_what_goes_wrong_in_one_process_is_one_clear_message(stage):
     with pytest.raises(UserError, match=r"^problems.parquet: row 7 has no question$"):
         stage("mistaken", "first", processes=2)
+
+
+@pytest.mark.parametrize(
+    ("command", "line"),
+    [("srnu --nodes=2", "there is no command 'srnu' here"), ("srun 'a", "cannot be read as a command")],
+)
+def test_a_launcher_that_cannot_be_started_is_named(command, line):
+    with pytest.raises(UserError, match=f"^execution.launcher: .*{line}"):
+        launcher(command)
 
 
 def test_the_first_error_is_told_and_not_that_of_the_process_that_lost_the_other(tmp_path):

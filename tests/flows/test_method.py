@@ -6,6 +6,7 @@ from flows.config import load_config
 from flows.control import trace
 from flows.listing import STAGES
 from flows.rlmec import method
+from tasks.errors import UserError
 
 LABELS = [
     "prepare", "warm_up", "evaluate-before", "sample", "teach", "train_reward_model", "rewrite", "align",
@@ -79,6 +80,20 @@ def test_an_upstream_model_is_trained_as_the_policy_but_for_what_the_recipe_says
     upstream, policy = changed.upstream["credit_model"], changed.train_policy
     assert (upstream.updates, upstream.batch_size, upstream.optimisation) == (7, 4, policy.optimisation)
     assert list(upstream.objectives) == ["implicit_reward"]
+
+
+def test_an_upstream_model_gets_adapters_and_rewrites_where_the_policy_does():
+    sets = ["train_policy.lora={rank = 2}", "train_policy.rewriter=teacher"]
+    upstream = load_config("smoke", "rto", sets=sets).upstream["credit_model"]
+    assert upstream.lora is not None
+    assert (upstream.lora.rank, upstream.rewriter) == (2, "teacher")
+    with pytest.raises(
+        UserError, match=r"upstream\.credit_model\.rewriter is teacher, and train_policy's is reward_mod"
+    ):
+        load_config("smoke", "rto", sets=["upstream.credit_model.rewriter=teacher"])
+    parts = ["execution.processes=2", "execution.sharded=true"]
+    with pytest.raises(UserError, match="sharded goes without lora"):
+        load_config("smoke", "rto", sets=["upstream.credit_model.lora={rank = 2}", *parts])
 
 
 def test_a_runs_own_record_of_its_configuration_is_read_as_it_was():

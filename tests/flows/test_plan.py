@@ -7,7 +7,7 @@ import pytest
 
 from flows.config import load_config
 from flows.control import Control
-from flows.plan import WRONG_SHARE, Sizes, estimate, show_plan
+from flows.plan import WRONG_SHARE, Sizes, estimate, show_plan, training_memory
 from models import policy, tiny
 from models.size import forward_flops, parameter_count, training_flops
 from tasks.errors import UserError
@@ -30,6 +30,19 @@ def test_a_stages_work_is_rows_times_tokens_times_parameters():
     assert trained.tokens == pytest.approx(10 * 32 * 50 * 1.7)
     assert trained.flops == pytest.approx(6 * 1000 * trained.tokens)
     assert estimate("evaluate-after", config, SIZES).tokens == 40 * 50
+
+
+def test_a_model_that_a_recipe_trains_for_its_credit_is_planned_by_its_own_options():
+    config = load_config("tiny", "cdpo", sets=["train_policy.updates=10", "upstream.right_model.updates=4"])
+    rows = [estimate(f"train_policy{name}", config, SIZES).rows for name in ("", "-right_model", "-wrong_model")]
+    assert rows == ["10 updates of 32", "4 updates of 32", "10 updates of 32"]
+
+
+def test_memory_is_that_of_the_models_that_the_recipe_trains():
+    lora = ["train_policy.lora={rank = 2}"]
+    # 4 bytes a parameter beside adapters, 16 with gradients and optimiser; grpo trains no reward model.
+    assert training_memory(load_config("tiny", "grpo", sets=lora), SIZES) == 4 * SIZES.parameters
+    assert training_memory(load_config("tiny", "rlmec", sets=lora), SIZES) == 16 * SIZES.parameters
 
 
 def test_epochs_become_updates_where_no_updates_are_set():

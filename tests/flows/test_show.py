@@ -8,12 +8,13 @@ import polars as pl
 import pytest
 
 from flows import cli
+from flows.checkpoint import PLAIN
 from flows.home import quieten
 from flows.samples import pieces
 from flows.show import POSITIVE, visible
 from flows.store import Store, open_store
 from tasks.prompts import encode, solution_completion
-from tasks.records import table, write_table
+from tasks.records import read_table, table, write_table
 
 REFERENCE = "Tom has 12+5=17 apples.\nThe answer is 17."
 WRONG = "Tom has 12+5=18 apples.\nThe answer is 18."
@@ -61,6 +62,13 @@ def tables_of_sample(factory, tables):
     return folder
 
 
+def pairs_of(tables):
+    """The sample with an accepted rewrite, as half of a pair whose tokens have credit."""
+    scored = read_table("token_rewards", tables / "token_rewards.parquet").filter(sample_id="aa11")
+    return scored.select("sample_id", sample_logprobs="reference_logprobs", rewrite_logprobs="reference_logprobs",
+                         sample_rewards="rewards", rewrite_rewards="rewards")  # fmt: skip
+
+
 def pipeline(store: Store, recipe: str, stages: dict[str, str]) -> str:
     """A finished pipeline that links these stages."""
     tags = {"rlmec.kind": "pipeline", "rlmec.recipe": recipe}
@@ -91,9 +99,16 @@ def runs(tmp_path_factory, empty_database, tokenizer, policy_folder):
                 shutil.copy(tables / f"{outputs[stage]}.parquet", out)
             made[stage] = store.commit(run, out, 1.0).run_id
         sft = pipeline(store, "sft", {"prepare": made["prepare"]})
-        outside = {"rlmec.stage": "sample", "rlmec.key": "x", "rlmec.input.policy": f"external:{policy_folder}"}
-        run = store.commit(store.start("sample", outside), tables_of_sample(tmp_path_factory, tables), 1.0).run_id
-        pipeline(store, "checkpoint", made | {"sample": run})
+        for recipe, name in (("checkpoint", policy_folder), ("plain", f"{policy_folder}{PLAIN}")):
+            outside = {"rlmec.stage": "sample", "rlmec.key": "x", "rlmec.input.policy": f"external:{name}"}
+            run = store.commit(store.start("sample", outside), tables_of_sample(tmp_path_factory, tables), 1.0).run_id
+            pipeline(store, recipe, made | {"sample": run})
+        tags = {"rlmec.kind": "stage", "rlmec.stage": "pair", "rlmec.key": "pair"}
+        run, out = store.start("pair", tags), tmp_path_factory.mktemp("pair")
+        store.params(run.info.run_id, {"credit": "critical", "settings": {}})
+        write_table(pairs_of(tables), "pairs", out / "pairs.parquet")
+        paired = {name: made[name] for name in ("prepare", "warm_up", "sample", "rewrite")}
+        pipeline(store, "cdpo", paired | {"pair": store.commit(run, out, 1.0).run_id})
         yield {"sft": sft, "rlmec": pipeline(store, "rlmec", made), "folder": folder}
 
 
@@ -193,8 +208,19 @@ def test_json_has_every_number_and_nothing_else_on_standard_output(show, tokeniz
     assert [row["sample_id"] for row in listed["samples"]] == ["aa11", "aa22"]
 
 
-def test_a_run_from_a_checkpoint_of_the_users_reads_its_tokenizer_there(show):
-    assert show("toy-checkpoint-0", "1")[1].splitlines()[3:] == show("latest", "1")[1].splitlines()[3:]
+@pytest.mark.parametrize("run", ["toy-checkpoint-0", "toy-plain-0"])
+def test_a_run_from_a_checkpoint_of_the_users_reads_its_tokenizer_there(show, run):
+    """Also where it was asked in plain text, without its chat template."""
+    assert show(run, "1")[1].splitlines()[3:] == show("latest", "1")[1].splitlines()[3:]
+
+
+def test_the_credit_of_pairs_is_shown_for_the_samples_that_have_a_rewrite(show):
+    """Recipes cdpo, tgdpo and t-reg have no stage `score`."""
+    assert "1 of 1 samples" in show("toy-cdpo-0")[1]
+    paired, scored = (show(run, "1")[1].partition("Edit script") for run in ("toy-cdpo-0", "latest"))
+    assert "credit source critical" in paired[0]
+    assert paired[0].splitlines()[3:] == scored[0].splitlines()[3:]
+    assert ("p_GRM" in paired[2], "p_GRM" in scored[2]) == (False, True)
 
 
 @pytest.mark.parametrize(

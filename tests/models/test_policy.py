@@ -46,6 +46,21 @@ def test_rows_that_end_leave_the_batch_and_the_others_go_on_unchanged(model, tok
     assert not all(ended)
 
 
+def test_decoding_ends_with_the_longest_completion(model, tokenizer, monkeypatch):
+    """A row that has ended stays in its batch until a quarter has; what it says then keeps nobody waiting."""
+    steps = []
+
+    def scripted(logits, decoding, draws):
+        steps.append(len(logits))
+        first_ends, others_end = len(steps) == 1, len(steps) == 4
+        return torch.tensor([9 if first_ends else 5] + [9 if others_end else 5] * 7)
+
+    monkeypatch.setattr("models.policy.choose", scripted)
+    done = list(complete(model, [[1, 2]] * 8, eos=9, decoding=Decoding(20)))
+    assert [completion.ids for completion in done] == [[9]] + [[5, 5, 5, 9]] * 7
+    assert steps == [8, 8, 8, 8]
+
+
 def test_eos_belongs_only_to_a_completion_that_ended(model, tokenizer):
     decoding = Decoding(max_new_tokens=30, temperature=5.0)
     done = completions(model, tokenizer, [PROMPTS[0]] * 24, decoding, list(range(24)), 24)

@@ -158,6 +158,16 @@ def test_where_a_rewrite_was_accepted_there_may_be_no_token_rewards(taught, toke
     assert "reward" in right.scores
 
 
+def test_a_sample_without_token_rewards_still_has_the_reference_that_drift_is_measured_by(taught, tokenizer):
+    """Or KL would be measured from log-probabilities of 0."""
+    options = RLMEC.model_copy(update={"rewarded": "unrewritten", "rejected_weight": -0.5})
+    lessons = Lessons(options, taught, tokenizer)
+    sampled, _ = lessons.examples(lessons.wrong[0])
+    assert "reward" not in sampled.scores
+    assert max(sampled.reference_logprobs) < 0
+    assert len(sampled.reference_logprobs) == len(sampled.completion_ids)
+
+
 def test_the_halves_of_a_pair_get_the_credit_of_their_own_tokens(taught, tokenizer, tmp_path):
     tables = {name: taught[name] for name in ("policy", "samples", "rewrites", "problems")}
     pair(PairOptions(credit="contrast", batch_size=3), tables, tmp_path)

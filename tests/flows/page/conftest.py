@@ -4,6 +4,7 @@ some of them with texts that mean harm, and 40 benchmark problems.
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -199,6 +200,17 @@ def comparison(store, tmp_path_factory) -> SimpleNamespace:
     result = {"preset": "toy", "seeds": [0, 1], "rates": [1.0], "tuning_seed": 1000,
               "recipes": {"sft": found, "rlmec": found}, "differences": [row], "skipped": {}}  # fmt: skip
     return SimpleNamespace(id=parent, result=result, page=comparison_page(store, parent, result))
+
+
+@pytest.fixture
+def making(store, tmp_path) -> Callable[[str], tuple[str, Made]]:
+    """Starts a pipeline of this name: its id, and what writes its stages."""
+
+    def start(name: str) -> tuple[str, Made]:
+        parent = store.start(name, {"rlmec.kind": "pipeline"}).info.run_id
+        return parent, Made(store, parent, tmp_path)
+
+    return start
 
 
 @pytest.fixture(scope="session")

@@ -84,6 +84,30 @@ def test_a_run_without_samples_rewards_and_rewrites_gets_a_page_with_what_there_
     assert 'id="samples"' not in bare
 
 
+def test_where_the_policy_learns_from_the_teachers_rewrites_these_are_shown(run, store, data_of):
+    """As under recipe figa, which has no reward model."""
+    few = {name: run.stages[name] for name in ("prepare", "sample", "teach", "align", "train_policy")}
+    stages = [stage for stage in run.summary["stages"] if stage["name"] in few]
+    page = run_files(store, run.id, {**run.summary, "accuracy": {}, "stages": stages}, few)["report.html"]
+    rows = data_of(page)["rows"]
+    groups = [row["group"] for row in rows]
+    # 500 of 560: all 140 with a rewrite, all 140 without, and of the 280 right ones the rest.
+    assert [groups.count(name) for name in ("right", "mended", "wrong")] == [220, 140, 140]
+    assert all("rewrites" in row and "teacher" not in row for row in rows if row["group"] == "mended")
+    assert "140 of 280 rewrites of wrong samples were accepted" in page
+
+
+def test_the_page_knows_its_credit_source_and_draws_the_curves_of_upstream_models(
+    run, store, data_of, making, bytes_tokenizer
+):
+    assert data_of(run.page)["credit"] == "grm"  # else no probability is called the GRM's
+    parent, made = making("prime")
+    made.stage("train_policy-credit_model", {}, {}, bytes_tokenizer, [3, 2, 1])
+    page = run_files(store, parent, made.summary(preset="toy", recipe="prime", seed=0), made.runs)["report.html"]
+    assert 'id="training"' in page
+    assert "<code>train_policy-credit_model</code>" in page
+
+
 def test_a_very_long_text_is_cut_and_the_page_says_by_how_much():
     from tasks.page_samples import clipped
 
@@ -172,6 +196,26 @@ def test_the_page_of_an_earlier_run_is_drawn_again_also_where_a_stage_is_gone(be
     assert page.is_file()
     assert main(["report", "nonsense"]) == 2
     assert "no pipeline or round or comparison run is called 'nonsense'" in capsys.readouterr().err
+
+
+def test_a_comparison_of_credit_sources_says_where_its_tables_are_and_what_came_out(bench, capsys):
+    from flows.cli import main
+    from flows.notes import credit_note
+    from flows.store import open_store
+
+    tags = {"rlmec.kind": "comparison", "rlmec.purpose": "credit"}
+    with open_store().running("compare-credit-toy", tags):
+        pass
+    assert main(["report", "compare-credit-toy"]) == 2
+    assert "compares credit sources, which has no page: see credit.md among its artifacts" in capsys.readouterr().err
+    rows = [{"source": name, "group": group, "auc_first_error": auc}
+            for name, group, auc in (("outcome", "all", None), ("dpo", "all", 0.7), ("grm", "all", 0.9),
+                                     ("grm", "wrong", 0.6))]  # fmt: skip
+    assert credit_note({"preset": "toy", "seeds": [0, 1], "credit": rows}) == (
+        "Credit sources on preset toy, seeds 0, 1, held against the teacher's edits on samples that nothing was "
+        "trained on. The first error is told from the tokens before it with an AUC of 0.900 by grm, 0.700 by dpo. The "
+        "other figures are in credit.md."
+    )
 
 
 def test_a_run_that_did_not_end_well_has_no_page(bench, capsys):
