@@ -40,6 +40,7 @@ class {options}(BaseModel, extra="forbid", frozen=True):
     text: str = ""
     credit: str = ""
     rewriter: str = "reward_model"
+    lora: None = None
     needs: tuple[str, ...] = ("reward_model",)
     least_samples: int = 1
     samples_per_problem: int = 1

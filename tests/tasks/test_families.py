@@ -265,7 +265,8 @@ def test_the_teachers_rewrite_keeps_the_sampled_ids_of_every_line_that_it_leaves
     paths, tokenizer = family
     rewrites = read_table("rewrites", paths["teacher_rewrites"]).filter(pl.col("reject_reason").is_null())
     assert len(rewrites) == 3 * len(PROBLEMS)  # of two samples each, and the near misses
-    assert set(rewrites["rewrite"]) == {problem["solution"] for problem in PROBLEMS}
+    # The unigram trainer is not the same every time, and a drawn sample may begin with a space, which a rewrite keeps.
+    assert {text.strip() for text in rewrites["rewrite"]} == {problem["solution"] for problem in PROBLEMS}
     for ids, text in zip(rewrites["rewrite_ids"], rewrites["rewrite"], strict=True):
         assert decode(tokenizer, ids) == text
     miss = near_miss(tokenizer, PROBLEMS[0])
