@@ -2,7 +2,8 @@
 
 Column t of every (B, T) tensor is about token t itself: its log-probability given the tokens before it, its
 scores, its step. Rows are padded on the right; masks come from lengths, never from comparing ids with a padding
-id, which may equal EOS.
+id, which may equal EOS. What the model reads is another matter: there examples may share what they begin with
+(`models/layout.py`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
+
+from models.layout import Layout, cost, lay_out, tree_size
 
 
 @dataclass(frozen=True)
@@ -39,15 +42,22 @@ class Example:
     def __len__(self) -> int:
         return len(self.prompt_ids) + len(self.completion_ids)
 
+    @property
+    def ids(self) -> list[int]:
+        return [*self.prompt_ids, *self.completion_ids]
+
+
+Row = list[Example]  # examples that a model reads in one row, as a tree
+
 
 @dataclass(frozen=True)
 class Batch:
-    """tokens, attention, steps (B, T) int64; completion, edited (B, T) bool; reference_logprobs and each of scores
-    (B, T) fp32; group (B,) int64; is_sample, is_right (B,) bool; pairs (P, 2) int64: the rows of the preferred and
-    the rejected half of each pair. All are 0 or false outside completions and where an example says nothing."""
+    """tokens, steps (B, T) int64; completion, edited (B, T) bool; reference_logprobs and each of scores (B, T) fp32;
+    group (B,) int64; is_sample, is_right (B,) bool; pairs (P, 2) int64: the rows of the preferred and the rejected half
+    of each pair. All are 0 or false outside completions and where an example says nothing. layout: what a model reads.
+    """
 
     tokens: Tensor
-    attention: Tensor
     completion: Tensor
     scores: Mapping[str, Tensor]
     reference_logprobs: Tensor
@@ -57,11 +67,7 @@ class Batch:
     is_sample: Tensor
     is_right: Tensor
     pairs: Tensor
-
-    @property
-    def shortest_prompt(self) -> int:
-        """Positions before this hold no completion token in any row."""
-        return int(self.completion.int().argmax(1).min())
+    layout: Layout
 
     @property
     def sampled(self) -> Tensor:
@@ -73,8 +79,11 @@ class Batch:
         return self.scores[name] if name in self.scores else torch.zeros_like(self.reference_logprobs)
 
 
-def collate(examples: Sequence[Example], at: torch.device) -> Batch:
-    """Pad examples on the right to the longest; raises ValueError on an empty prompt or completion."""
+def collate(given: Sequence[Example | Row], at: torch.device) -> Batch:
+    """Pad examples on the right to the longest; raises ValueError on an empty prompt or completion. given: examples,
+    each in a row of its own, or rows of several."""
+    rows = [one if isinstance(one, list) else [one] for one in given]
+    examples = [example for row in rows for example in row]
     if any(not example.prompt_ids or not example.completion_ids for example in examples):
         raise ValueError("an example needs at least one prompt token and one completion token")
 
@@ -90,14 +99,13 @@ def collate(examples: Sequence[Example], at: torch.device) -> Batch:
         return torch.tensor(values, dtype=kind, device=at)
 
     tokens = columns([example.completion_ids for example in examples], torch.long)
-    attention = torch.zeros_like(tokens)
     for number, example in enumerate(examples):
         tokens[number, : len(example.prompt_ids)] = each(example.prompt_ids, torch.long)
-        attention[number, : len(example)] = 1
+    sequences = [[example.ids for example in row] for row in rows]
+    starts = [[len(example.prompt_ids) for example in row] for row in rows]
     names = sorted({name for example in examples for name in example.scores})
     return Batch(
         tokens=tokens,
-        attention=attention,
         completion=columns([[1] * len(example.completion_ids) for example in examples], torch.bool),
         scores={name: columns([example.scores.get(name) for example in examples], torch.float) for name in names},
         reference_logprobs=columns([example.reference_logprobs for example in examples], torch.float),
@@ -107,6 +115,7 @@ def collate(examples: Sequence[Example], at: torch.device) -> Batch:
         is_sample=each([example.is_sample for example in examples], torch.bool),
         is_right=each([example.is_right for example in examples], torch.bool),
         pairs=each(pairs(examples), torch.long).view(-1, 2),
+        layout=lay_out(sequences, starts, at),
     )
 
 
@@ -127,15 +136,42 @@ def units(examples: Sequence[Example]) -> list[list[Example]]:
     return sorted(found.values(), key=lambda unit: max(map(len, unit)), reverse=True)
 
 
-def micro_batches(examples: Sequence[Example], tokens: int) -> list[list[Example]]:
-    """Split examples into batches of at most `tokens` padded tokens, or of one example or pair; similar lengths
-    together. The halves of a pair stay together."""
-    batches: list[list[Example]] = []
-    longest = 0
-    for unit in units(examples):
-        if batches and (len(batches[-1]) + len(unit)) * longest <= tokens:
-            batches[-1] += unit
+def blocks(examples: Sequence[Example], tokens: int, width: int | None) -> list[list[Row]]:
+    """The rows that must stay together: those of a unit, or one row of several units that begin alike, where it costs
+    less than a row for each and has at most `tokens` tokens."""
+    if width is None:
+        return [[[example] for example in unit] for unit in units(examples)]
+    rows: list[Row] = []
+    for unit in sorted(units(examples), key=lambda unit: unit[0].ids):
+        shared = [*rows[-1], *unit] if rows else []
+        apart = cost(length(rows[-1]), width) + cost(length(unit), width) if rows else 0.0
+        if rows and length(shared) <= tokens and cost(length(shared), width) < apart:
+            rows[-1] = shared
         else:
-            batches.append(list(unit))
-            longest = max(map(len, unit))
+            rows.append(list(unit))
+    return [[row] for row in rows]
+
+
+def length(row: Sequence[Example]) -> int:
+    """The tokens of a row."""
+    return tree_size(example.ids for example in row)
+
+
+def micro_batches(examples: Sequence[Example], tokens: int, width: int | None = None) -> list[list[Row]]:
+    """Split examples into batches of at most `tokens` padded tokens, or of one example or pair; similar lengths
+    together. The halves of a pair stay together.
+
+    width: of a model that reads trees (`models/layout.py`); for it examples that begin alike share rows."""
+    batches: list[list[Row]] = []
+    longest = 0
+    for size, block in sorted(
+        ((max(map(length, block)), block) for block in blocks(examples, tokens, width)),
+        key=lambda sized: sized[0],
+        reverse=True,
+    ):
+        if batches and (len(batches[-1]) + len(block)) * longest <= tokens:
+            batches[-1] += block
+        else:
+            batches.append(list(block))
+            longest = size
     return batches

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from models.batch import Batch, Example, collate
+from models.batch import Batch, Example, collate, micro_batches
+from models.layout import shared_width
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -38,18 +39,19 @@ def logprobs_and_kl(model: PreTrainedModel, reference: PreTrainedModel, batch: B
 
 
 @contextmanager
-def precise_head(model: PreTrainedModel, is_needed: bool = True) -> Iterator[None]:
-    """The model's output layer in fp32 while the others compute in bf16: a logit of 20 in bf16 is known to 0.06."""
-    head = model.get_output_embeddings() if is_needed else None
-    if head is None:
-        yield
-        return
+def output_layer(model: PreTrainedModel, places: Tensor | None = None, is_precise: bool = False) -> Iterator[None]:
+    """The model's output layer, computed for some places alone, (N,) of the (R, L) there are, and in fp32 while the
+    others compute in bf16: most places predict a prompt, and a logit of 20 in bf16 is known to 0.06."""
+    head = model.get_output_embeddings()
     inner = head.forward
 
     def forward(hidden: Tensor) -> Tensor:
+        if places is not None:
+            hidden = hidden.flatten(0, 1)[places][None]
+        if not is_precise:
+            return inner(hidden)
         with torch.autocast(hidden.device.type, enabled=False):
-            logits: Tensor = inner(hidden.float())
-        return logits
+            return inner(hidden.float())
 
     head.forward = forward
     try:
@@ -59,24 +61,22 @@ def precise_head(model: PreTrainedModel, is_needed: bool = True) -> Iterator[Non
 
 
 def completion_logits(model: PreTrainedModel, batch: Batch) -> Tensor:
-    """The logits that predict the tokens from the end of the shortest prompt on, (B, n, V) fp32."""
-    kept = batch.tokens.shape[1] - batch.shortest_prompt + 1
-    output = model(input_ids=batch.tokens, attention_mask=batch.attention, use_cache=False, logits_to_keep=kept)
-    logits: Tensor = output.logits[:, :-1].float()
-    return logits
+    """The logits that predict the tokens of completions, (N, V) fp32, as `Layout.targets` lists them."""
+    layout = batch.layout
+    with output_layer(model, layout.predictors, torch.is_autocast_enabled(layout.tokens.device.type)):
+        logits: Tensor = model(**layout.arguments, use_cache=False).logits
+    return logits[0].float()
 
 
 def taken(logits: Tensor, batch: Batch) -> Tensor:
     """The log-probabilities of the batch's own tokens, (B, T)."""
-    tokens = batch.tokens[:, batch.shortest_prompt :]
-    losses = torch.nn.functional.cross_entropy(logits.flatten(0, 1), tokens.flatten(), reduction="none")
-    return at_completions(-losses.view_as(tokens), batch)
+    return at_completions(-torch.nn.functional.cross_entropy(logits, batch.layout.targets, reduction="none"), batch)
 
 
 def at_completions(values: Tensor, batch: Batch) -> Tensor:
-    """Values from the end of the shortest prompt on, as (B, T), and exactly 0 outside completions."""
-    first = batch.shortest_prompt
-    return torch.nn.functional.pad(values.masked_fill(~batch.completion[:, first:], 0.0), (first, 0))
+    """Values of the layout's targets, (N,), at the tokens of completions, (B, T), and exactly 0 elsewhere."""
+    found = values.new_zeros(batch.completion.shape)
+    return found.masked_scatter(batch.completion, values[batch.layout.terms])
 
 
 @torch.inference_mode()
@@ -84,7 +84,7 @@ def contrasted_probabilities(
     better: PreTrainedModel, worse: PreTrainedModel, examples: Sequence[Example], batch_size: int = 16
 ) -> Iterator[tuple[int, Tensor]]:
     """As `completion_logprobs`, but yields softmax(2 log p_better − log p_worse) at each completion token, (n,)."""
-    for rows, batch in length_sorted(examples, batch_size, better.device):
+    for rows, batch in together(better, examples, batch_size):
         ours, theirs = (completion_logits(model, batch).log_softmax(-1) for model in (better, worse))
         yield from completions_of(rows, taken(2 * ours - theirs, batch).exp(), batch)
 
@@ -95,18 +95,19 @@ def completion_logprobs(
 ) -> Iterator[tuple[int, Tensor]]:
     """Yield (row, log-probabilities of its completion tokens, (n,) fp32 on the CPU) for each example.
 
-    Batches hold examples of similar length; rows come in that order.
+    As many tokens are read at once as `batch_size` of the longest examples have; rows come in the order of lengths.
     """
-    for rows, batch in length_sorted(examples, batch_size, model.device):
+    for rows, batch in together(model, examples, batch_size):
         yield from completions_of(rows, token_logprobs(model, batch), batch)
 
 
-def length_sorted(examples: Sequence[Example], batch_size: int, at: torch.device) -> Iterator[tuple[list[int], Batch]]:
-    """Batches of examples of similar length, each with the rows of its examples."""
-    order = sorted(range(len(examples)), key=lambda row: len(examples[row]))
-    for first in range(0, len(order), batch_size):
-        rows = order[first : first + batch_size]
-        yield rows, collate([examples[row] for row in rows], at)
+def together(model: PreTrainedModel, examples: Sequence[Example], batch_size: int) -> Iterator[tuple[list[int], Batch]]:
+    """Batches of examples of similar length, which share what they begin with; each with the rows of its examples."""
+    if not examples:
+        return
+    numbers = {id(example): row for row, example in enumerate(examples)}
+    for part in micro_batches(examples, batch_size * max(map(len, examples)), shared_width(model)):
+        yield [numbers[id(example)] for row in part for example in row], collate(part, model.device)
 
 
 def completions_of(rows: Sequence[int], values: Tensor, batch: Batch) -> Iterator[tuple[int, Tensor]]:

@@ -22,7 +22,8 @@ from torch import Tensor
 from models import processes
 from models.batch import Batch, Example, collate, micro_batches
 from models.checkpoints import Checkpoints, Stateful
-from models.logprobs import KL, logprobs_and_kl, precise_head, token_logprobs
+from models.layout import shared_width
+from models.logprobs import KL, logprobs_and_kl, token_logprobs
 from models.objectives import Objective
 from models.sharding import is_sharded, shard, whole
 
@@ -67,13 +68,14 @@ class Optimisation:
 @dataclass
 class Reading:
     """How examples are read: the model and what it is measured by, and how many padded tokens at once, which shrinks
-    for good where they do not fit."""
+    for good where they do not fit. width: of a model for which examples may share what they begin with."""
 
     model: PreTrainedModel
     objectives: Mapping[str, Objective]
     reference: PreTrainedModel | None
     precision: str
     tokens: int
+    width: int | None = None
 
     @property
     def at(self) -> torch.device:
@@ -118,9 +120,10 @@ def train(
     model.train()
     if optimisation.gradient_checkpointing:
         checkpointing(model, "enable")({"use_reentrant": False})
+    width = shared_width(model)
     if sharded:
         shard(model)
-    reading = Reading(model, objectives, reference, optimisation.precision, optimisation.micro_batch_tokens)
+    reading = Reading(model, objectives, reference, optimisation.precision, optimisation.micro_batch_tokens, width)
     optimiser = torch.optim.AdamW(
         reading.trained, lr=optimisation.learning_rate, weight_decay=optimisation.weight_decay
     )
@@ -132,30 +135,37 @@ def train(
         checkpoints.register(model, optimiser, schedule, *also)
         first = checkpoints.restore()
     for done, examples in enumerate(islice(steps, first, total), start=first + 1):
-        started = time.perf_counter()
-        sums = gradients(reading, processes.share(examples), shortest=min(map(len, examples)))
-        norm = torch.nn.utils.clip_grad_norm_(reading.trained, optimisation.max_gradient_norm)
-        rate = schedule.get_last_lr()[0]
-        optimiser.step()
-        schedule.step()
-        optimiser.zero_grad()
-        tokens = sum(len(example) for example in examples)
-        yield (
-            done,
-            sums
-            | {
-                "gradient_norm": float(whole(norm)),
-                "learning_rate": float(rate),
-                "tokens": tokens,
-                "tokens_per_second": tokens / (time.perf_counter() - started),
-                "micro_batch_tokens": reading.tokens,
-            },
-        )
+        yield done, update(reading, optimiser, schedule, optimisation.max_gradient_norm, examples)
         if checkpoints and done % checkpoints.every == 0 and done < total:
             checkpoints.save(done)
     if optimisation.gradient_checkpointing:
         checkpointing(model, "disable")()
     model.eval()
+
+
+def update(
+    reading: Reading,
+    optimiser: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+    max_norm: float,
+    examples: Sequence[Example],
+) -> dict[str, float]:
+    """Learn from these examples, and return the report."""
+    started = time.perf_counter()
+    sums = gradients(reading, processes.share(examples), shortest=min(map(len, examples)))
+    norm = torch.nn.utils.clip_grad_norm_(reading.trained, max_norm)
+    rate = schedule.get_last_lr()[0]
+    optimiser.step()
+    schedule.step()
+    optimiser.zero_grad()
+    tokens = sum(len(example) for example in examples)
+    return sums | {
+        "gradient_norm": float(whole(norm)),
+        "learning_rate": float(rate),
+        "tokens": tokens,
+        "tokens_per_second": tokens / (time.perf_counter() - started),
+        "micro_batch_tokens": reading.tokens,
+    }
 
 
 def checkpointing(model: PreTrainedModel, how: str) -> Callable[..., None]:
@@ -175,8 +185,11 @@ def rehearse(reading: Reading, optimiser: torch.optim.Optimizer, longest: Exampl
     optimiser.step()
     optimiser.zero_grad()
     with torch.random.fork_rng(devices=[reading.at] if reading.at.type == "cuda" else []):
+        # Rows of their own, as copies that begin alike would share one.
+        reading.width, width = None, reading.width
         alone = replace(longest, pair=None)
         gradients(reading, [alone] * max(1, reading.tokens // len(alone)), shortest=len(alone))
+        reading.width = width
     optimiser.zero_grad()
     optimiser.state.clear()
     for group, rate in zip(optimiser.param_groups, rates, strict=True):
@@ -257,20 +270,18 @@ def backward(reading: Reading, batches: Sequence[Batch], counts: Mapping[str, Te
 
 def read(reading: Reading, batch: Batch) -> tuple[Tensor, Batch]:
     """The log-probabilities of a batch, (B, T), and the batch with what the objectives need of the reference."""
-    is_half = reading.precision == "bf16"
-    with torch.autocast(reading.at.type, torch.bfloat16, enabled=is_half), precise_head(reading.model, is_half):
+    with torch.autocast(reading.at.type, torch.bfloat16, enabled=reading.precision == "bf16"):
         if reading.reference is None:
             return token_logprobs(reading.model, batch), batch
-        with precise_head(reading.reference, is_half):
-            logprobs, drift = logprobs_and_kl(reading.model, reading.reference, batch)
+        logprobs, drift = logprobs_and_kl(reading.model, reading.reference, batch)
     return logprobs, replace(batch, scores={**batch.scores, KL: drift})
 
 
 def collated(reading: Reading, examples: Sequence[Example]) -> list[Batch]:
     """The micro-batches of this process's part of an update."""
-    parts = micro_batches(examples, reading.tokens)
+    parts = micro_batches(examples, reading.tokens, reading.width)
     if reading.is_sharded:  # a layer's parts come together in all processes at once, or in none
-        parts += [[NOTHING]] * (max(processes.gathered(len(parts))) - len(parts))
+        parts += [[[NOTHING]]] * (max(processes.gathered(len(parts))) - len(parts))
     return [collate(part, reading.at) for part in parts]
 
 

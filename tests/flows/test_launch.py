@@ -54,7 +54,7 @@ STEPS = [[example(3 * step + number) for number in range(1 + step % 5)] for step
 
 def limited(model, batch):
     """The second process has less memory than the first."""
-    if batch.tokens.numel() > 9:
+    if batch.layout.tokens.numel() > 9:
         raise torch.OutOfMemoryError("9 tokens at once")
     return token_logprobs(model, batch)
 

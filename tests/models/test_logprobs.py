@@ -55,4 +55,4 @@ def test_micro_batches_hold_at_most_the_given_padded_tokens_and_lose_nothing():
     examples = [Example([1] * length, [2]) for length in (3, 9, 1, 5, 5)]
     # Lengths 10, 6, 6, 4, 2 at most 12 tokens: 10 | 6 6 (2 × 6 = 12) | 4 2 (2 × 4 = 8).
     parts = micro_batches(examples, tokens=12)
-    assert [[len(example) for example in part] for part in parts] == [[10], [6, 6], [4, 2]]
+    assert [[len(example) for row in part for example in row] for part in parts] == [[10], [6, 6], [4, 2]]

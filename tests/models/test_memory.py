@@ -8,12 +8,12 @@ import torch
 
 from models import loop
 from models.batch import Example
-from models.logprobs import precise_head, token_logprobs
+from models.logprobs import output_layer, token_logprobs
 from models.loop import NotEnoughMemoryError, Optimisation, train
 from models.objectives import policy_gradient, weighted_nll
 
 EXAMPLES = [
-    Example([5, 6], [7 + row] * (1 + row), {"reward": [0.3] * (1 + row), "weight": [0.5] * (1 + row)},
+    Example([1 + row, 6], [7 + row] * (1 + row), {"reward": [0.3] * (1 + row), "weight": [0.5] * (1 + row)},
             [-5.0] * (1 + row), is_sample=True)
     for row in range(6)
 ]  # fmt: skip
@@ -35,8 +35,8 @@ def small_device(monkeypatch):
 
     def limited(limit, fails_at=None):
         def read(model, batch):
-            seen.append(batch.tokens.numel())
-            if batch.tokens.numel() > limit or len(seen) == fails_at:
+            seen.append(batch.layout.tokens.numel())
+            if batch.layout.tokens.numel() > limit or len(seen) == fails_at:
                 raise torch.OutOfMemoryError("Tried to allocate 20.00 MiB")
             return token_logprobs(model, batch)
 
@@ -107,6 +107,6 @@ def test_the_output_layer_is_not_computed_in_bf16(model):
         exact = model.lm_head(hidden)
         with torch.autocast("cpu", torch.bfloat16):
             assert model.lm_head(hidden).dtype == torch.bfloat16
-            with precise_head(model):
+            with output_layer(model, is_precise=True):
                 assert torch.equal(model.lm_head(hidden), exact)
             assert model.lm_head(hidden).dtype == torch.bfloat16  # as before

@@ -287,7 +287,7 @@ def test_prompts_hold_the_sampled_ids_and_masks_are_right_to_the_token(family):
         batch = collate(examples, torch.device("cpu"))
         for place, example in enumerate(examples):
             assert batch.tokens[place, batch.completion[place]].tolist() == list(example.completion_ids)
-            assert batch.attention[place].sum() == len(example)
+            assert batch.layout.tokens[place, : len(example)].tolist() == example.ids
 
 
 def test_reference_logprobs_are_those_of_a_plain_forward_pass(family):
