@@ -37,7 +37,12 @@ class ExecutionOptions(BaseModel, extra="forbid", frozen=True):
     runner: Literal["here", "threads", "processes", "ray"] = Field(
         "here", description="where shards are computed; `here` is one after the other, in this process"
     )
-    workers: int = Field(2, gt=0, description="shards at once, for threads and processes")
+    workers: int | None = Field(
+        None,
+        gt=0,
+        description="of runners other than `here`: shards at once, and on a CPU micro-batches of a training run; they "
+        "share its cores. As many as cores if unset",
+    )
     ray_address: str | None = Field(None, description="a Ray cluster's address; unset, one is started on this machine")
     retries: int = Field(0, ge=0, description="how often a shard, or a stage, that failed is tried again")
     checkpoint_every: int = Field(100, gt=0, description="updates between two checkpoints of a training stage")
@@ -54,6 +59,15 @@ class ExecutionOptions(BaseModel, extra="forbid", frozen=True):
         if self.launcher and self.processes == 1:
             raise ValueError("launcher starts several processes: set processes to their number, over all machines")
         return self
+
+    @property
+    def at_once(self) -> int:
+        """How many shards are computed at once."""
+        if self.runner == "here":
+            return 1
+        import torch
+
+        return self.workers or torch.get_num_threads()
 
     def trains_together(self, options: Any) -> bool:
         """Whether a stage with these options runs in several processes."""
@@ -149,14 +163,14 @@ def shard_task(make: Make, span: Span) -> Span:
 def task_runner(options: ExecutionOptions) -> AbstractContextManager[TaskRunner[Any]]:
     """Prefect's task runner for these options."""
     if options.runner == "threads":
-        return ThreadPoolTaskRunner(max_workers=options.workers)
+        return ThreadPoolTaskRunner(max_workers=options.at_once)
     if options.runner == "processes":
-        return ProcessPoolTaskRunner(max_workers=options.workers, initializer=end_with_parent)
+        return ProcessPoolTaskRunner(max_workers=options.at_once, initializer=end_with_parent)
     try:
         from prefect_ray import RayTaskRunner
     except ImportError as error:
         raise UserError("execution.runner=ray needs the extra `ray`: pip install 'rlmec[ray]'") from error
-    return RayTaskRunner(address=options.ray_address, init_kwargs={"num_cpus": options.workers, "log_to_driver": False})
+    return RayTaskRunner(address=options.ray_address, init_kwargs={"num_cpus": options.at_once, "log_to_driver": False})
 
 
 def end_with_parent() -> None:

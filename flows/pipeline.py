@@ -130,7 +130,12 @@ class Pipeline:
         say_remarks(call.label, remarks)
         say(f"{call.label} …")
         execution = self.config.execution
-        how = Work(each=self.engine.shards, checkpoint_every=execution.checkpoint_every, lasting=home() / "answers")
+        how = Work(
+            each=self.engine.shards,
+            checkpoint_every=execution.checkpoint_every,
+            lasting=home() / "answers",
+            workers=execution.at_once,
+        )
         code, slot = self.code[call.label], self.engine.slot
         run = compute(self.store, call, key, code, self.parent, self.package, is_forced, how, slot, execution)
         return Done(call.label, run, False)

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from models import processes
 from models.sharding import collected, is_sharded
+from models.threads import replica
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -83,9 +84,11 @@ loading = threading.Lock()  # transformers cannot load two models at once in one
 
 
 def shared(folder: Path, on: torch.device) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """As `load`, but once for all threads that only read: kept until `forget_shared`. Never train what it returns."""
+    """As `load`, but the weights are loaded once for all threads that only read, and kept until `forget_shared`. Never
+    train what it returns."""
     with loading:
-        return kept(folder, on)
+        model, tokenizer = kept(folder, on)
+    return replica(model), tokenizer
 
 
 def forget_shared() -> None:
@@ -117,7 +120,7 @@ def complete(
 
     Batches hold prompts of similar length. `seeds` has one seed a row and is needed unless decoding is greedy.
     """
-    order = sorted(range(len(prompts)), key=lambda row: len(prompts[row]))
+    order = sorted(range(len(prompts)), key=lambda row: (len(prompts[row]), prompts[row]))
     for first in range(0, len(order), batch_size):
         rows = order[first : first + batch_size]
         uniforms = None
@@ -144,40 +147,47 @@ def decode(
     decoding: Decoding,
     uniforms: Tensor | None,
 ) -> list[list[int]]:
-    """Complete one batch with a key-value cache, left-padded; rows that have ended leave the batch.
+    """Complete one batch with a key-value cache, left-padded; rows that have ended leave the batch. A prompt that
+    several rows have is read once.
 
     uniforms: (B, max_new_tokens) for sampling, None for greedy decoding.
     """
     from models.cache import growing_cache
 
-    at = model.device
-    ids, mask = left_padded(prompts, at)
-    positions = (mask.cumsum(1) - 1).clamp(min=0)
-    cache = growing_cache(model.config)
+    at, cache = model.device, growing_cache(model.config)
+
+    def following(ids: Tensor, mask: Tensor, positions: Tensor) -> Tensor:
+        """What may come next: logits (B, V)."""
+        read = model(
+            input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache, logits_to_keep=1
+        )
+        return read.logits[:, -1]  # type: ignore[no-any-return]
+
+    numbers = {prompt: number for number, prompt in enumerate(dict.fromkeys(map(tuple, prompts)))}
+    ids, mask = left_padded(list(numbers), at)
+    logits = following(ids, mask, (mask.cumsum(1) - 1).clamp(min=0))
+    if len(numbers) < len(prompts):
+        of_row = torch.tensor([numbers[tuple(prompt)] for prompt in prompts], device=at)
+        cache.batch_select_indices(of_row)
+        logits, mask = logits[of_row], mask[of_row]
     alive = torch.arange(len(prompts), device=at)
     going = torch.ones(len(prompts), dtype=torch.bool, device=at)
     completions: list[list[int]] = [[] for _ in prompts]
     for step in range(decoding.max_new_tokens):
-        logits = model(
-            input_ids=ids,
-            attention_mask=mask,
-            position_ids=positions,
-            past_key_values=cache,
-            logits_to_keep=1,
-        ).logits[:, -1]
         draws = None if uniforms is None else uniforms[alive.cpu(), step].to(at)
         chosen = choose(logits, decoding, draws)
         for row, token in zip(alive.tolist(), chosen.tolist(), strict=True):
             completions[row].append(token)
         going &= chosen != eos  # for good: a row that has ended may stay for some steps
-        if not going.any():
+        if step + 1 == decoding.max_new_tokens or not going.any():
             break
-        ids, mask, positions = chosen[:, None], extended(mask), positions[:, -1:] + 1
         # Dropping rows copies the cache, so it is done only once a quarter of the batch has ended.
         if going.sum() <= 0.75 * len(going):
             kept = going.nonzero()[:, 0]
             cache.batch_select_indices(kept)
-            ids, mask, positions, alive, going = ids[kept], mask[kept], positions[kept], alive[kept], going[kept]
+            chosen, mask, alive, going = chosen[kept], mask[kept], alive[kept], going[kept]
+        mask = extended(mask)
+        logits = following(chosen[:, None], mask, mask.sum(1, keepdim=True) - 1)
     return [cut_after(completion, eos) for completion in completions]
 
 

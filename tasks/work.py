@@ -56,7 +56,7 @@ class Work:
 
     checkpoint_every: updates between two checkpoints of a training run. lasting: a folder for what was paid for and
     outlives the stage (None: such things are thrown away, too). sharded: of several processes that train, each keeps
-    but its part of the weights.
+    but its part of the weights. workers: how many shards `each` computes at once, with equal parts of torch's threads.
     """
 
     folder: Path | None = None
@@ -64,6 +64,7 @@ class Work:
     checkpoint_every: int = 100
     lasting: Path | None = None
     sharded: bool = False
+    workers: int = 1
 
     def table(
         self, name: str, rows: int, size: int, make: Callable[[Span], pl.DataFrame], label: str, log: Log
@@ -76,10 +77,13 @@ class Work:
             wanted = spans(rows, size)
             missing = [span for span in wanted if not part(folder, name, span).is_file()]
             log({"shards": len(wanted), "shards_resumed": len(wanted) - len(missing)})
+            cores = torch.get_num_threads()
+            threads = max(1, cores // self.workers)
             with counting(label, rows) as counter:
                 counter.skip(rows - sum(span.end - span.first for span in missing))
-                for span in self.each(partial(commit_shard, make, folder, name, torch.get_num_threads()), missing):
+                for span in self.each(partial(commit_shard, make, folder, name, threads), missing):
                     counter.advance(span.end - span.first)
+            torch.set_num_threads(cores)  # a shard that was computed in this thread has changed it
             policy.forget_shared()
             return pl.concat([table(name, []), *(read_table(name, part(folder, name, span)) for span in wanted)])
 
@@ -101,10 +105,8 @@ ALONE = Work()
 
 
 def commit_shard(make: Callable[[Span], pl.DataFrame], folder: Path, name: str, threads: int, span: Span) -> Span:
-    """Make one shard and rename it into place, in whichever process this runs.
-
-    threads: torch's, as in the process that asks: they decide how long sums are split, and so their last bits.
-    """
+    """Make one shard and rename it into place, in whichever thread or process this runs. threads: torch's: they
+    decide how long sums are split, and so their last bits."""
     torch.set_num_threads(threads)
     write_table(make(span), name, part(folder, name, span))
     return span

@@ -74,6 +74,7 @@ class FakeRecipe(BaseModel, frozen=True):
 
 class FakeExecution(BaseModel, frozen=True):
     checkpoint_every: int = 1
+    at_once: int = 1
 
     def trains_together(self, options: Any) -> bool:
         return False
