@@ -18,6 +18,8 @@ from tasks.work import Span
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+SAMPLERS = "tasks.samplers"
+
 
 @dataclass(frozen=True)
 class Solution:
@@ -95,9 +97,9 @@ def solve_span(
     problems = list(read_table("problems", inputs["problems"], rows=span).iter_rows(named=True))
     repeated = [problem for problem in problems for _ in range(times)]
     seeds = [derive_seed(seed, problem["problem_id"], number) for problem in problems for number in range(times)]
-    drawing = parts.get("tasks.samplers", sampler, "sampler")
-    own = parts.settings(drawing.Options, settings or {}, "settings")
+    own = parts.options(SAMPLERS, sampler, settings or {}, "sampler")
     prompts = prompts_of(tokenizer, repeated, verdict)
+    drawing = parts.get(SAMPLERS, sampler, "sampler")
     done = drawing.completions(own, inputs["policy"], tokenizer, prompts, decoding, seeds, batch_size, device)
     solutions = judged(tokenizer, repeated, prompts, done)
     return [(repeated[made.row], made) for made in sorted(solutions, key=lambda made: made.row)]
