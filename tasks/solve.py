@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from models import policy
 from models.policy import Completion, Decoding, complete
 from tasks import parts
 from tasks.prompts import check_tokenizer, decode, end, solve_prompt
@@ -90,9 +91,7 @@ def solve_span(
     """Each problem of a span completed `times` times, in order: (problem, solution), the completions of a problem one
     after the other. inputs: policy (folder), problems (table). Each completion has a seed of its own. sampler: a file
     of tasks/samplers, with its settings."""
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(inputs["policy"], local_files_only=True)
+    tokenizer = policy.shared_tokenizer(inputs["policy"])
     check_tokenizer(tokenizer)
     problems = list(read_table("problems", inputs["problems"], rows=span).iter_rows(named=True))
     repeated = [problem for problem in problems for _ in range(times)]

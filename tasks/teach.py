@@ -111,7 +111,7 @@ def book_of(options: TeachOptions, folder: Path | None, log: Log) -> AbstractCon
 
 def teach_shard(options: TeachOptions, inputs: Mapping[str, Path], book: Any, span: Span) -> pl.DataFrame:
     """The teacher's rewrites of a span of the wrong samples."""
-    tokenizer = policy.load_tokenizer(inputs["tokenizer"])
+    tokenizer = policy.shared_tokenizer(inputs["tokenizer"])
     samples = wrong_samples(inputs["samples"])[span.first : span.end]
     problems = problems_of(samples, inputs["problems"])
     pairs = [(sample, problems[sample["problem_id"]]) for sample in samples.iter_rows(named=True)]

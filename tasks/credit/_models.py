@@ -26,7 +26,7 @@ def model_of(request: Request, name: str) -> tuple[PreTrainedModel, PreTrainedTo
     """The model of an input, and its tokenizer; UserError where that is not the policy's."""
     model, tokenizer = policy.shared(request.inputs[name], request.at)
     if name != "policy":
-        policys = policy.load_tokenizer(request.inputs["policy"])
+        policys = policy.shared_tokenizer(request.inputs["policy"])
         check_same_tokens(tokenizer, policys, f"the {name.replace('_', ' ')}")
     return model, tokenizer
 
