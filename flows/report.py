@@ -15,7 +15,7 @@ from flows.page import PAGE
 from flows.pipeline import Outcome
 from flows.retention import Waste, parent_of
 from flows.store import Store
-from flows.summary import SIDES, stage_metrics
+from flows.summary import SIDES
 from tasks.measure_credit import FIGURES
 
 QUALITY = {
@@ -35,7 +35,7 @@ def show(outcome: Outcome, store: Store) -> None:
     if not console.is_terminal:
         console.width = 120
     runs = {stage["name"]: stage["run_id"] for stage in outcome.summary["stages"]}
-    numbers = {label: stage_metrics(store, run_id) for label, run_id in runs.items()}
+    numbers = outcome.numbers
     console.print()
     for table in (
         accuracy_table(outcome.summary),
