@@ -16,7 +16,7 @@ from flows.pipeline import Outcome
 from flows.retention import Waste, parent_of
 from flows.store import Store
 from flows.summary import SIDES
-from tasks.measure_credit import FIGURES
+from tasks.measure_credit import text_table
 
 QUALITY = {
     "rewrites_right": "rewrites right",
@@ -191,10 +191,10 @@ def show_credit(outcome: Outcome, store: Store) -> None:
     if not console.is_terminal:
         console.width = 120
     title = f"Credit against the teacher's edits (preset {outcome.summary['preset']}, means over seeds)"
-    table = plain_table(title, "source", "GRM's rewrite", "samples", *(name.replace("_", " ") for name in FIGURES))
-    for row in outcome.summary["credit"]:
-        cells = ("–" if row[name] is None else f"{row[name]:.3f}" for name in FIGURES)
-        table.add_row(row["source"], row["group"], str(row["samples"]), *cells)
+    heads, *lines = text_table(outcome.summary["credit"])
+    table = plain_table(title, *heads)
+    for line in lines:
+        table.add_row(*line)
     console.print(table)
     for line in mlflow_lines(outcome, store):
         console.print(line, soft_wrap=True, markup=False, highlight=False)
