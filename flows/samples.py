@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from flows.checkpoint import PLAIN
-from flows.control import stage_runs
+from flows.control import pair_credit, stage_runs
 from flows.digests import DamagedError
 from flows.store import Store, one_line
 from tasks.align import edit_operations
 from tasks.errors import UserError
-from tasks.parts import short
+from tasks.page_samples import pair_rewards
 from tasks.records import read_table
 from tasks.token_texts import load_tokenizer, token_texts
 
@@ -48,10 +48,7 @@ class Scored:
     @cached_property
     def pair_credit(self) -> str | None:
         """The credit source of the pairs, where they have one."""
-        if "pair" not in self.stages:
-            return None
-        named = self.store.client.get_run(self.stages["pair"]).data.params.get("credit", "None")
-        return None if named == "None" else short(named)
+        return pair_credit(self.store.client.get_run(self.stages["pair"])) if "pair" in self.stages else None
 
     @property
     def heading(self) -> dict[str, Any]:
@@ -79,10 +76,7 @@ class Scored:
         if "score" in self.stages:
             columns = ["sample_id", "credit_source", "probabilities", "rewards"]
             return self.table("score", "token_rewards", "token_rewards", columns)
-        pairs = self.table("pair", "pairs", "pairs", ["sample_id", "sample_rewards"])
-        return pairs.select(
-            "sample_id", credit_source=pl.lit(self.pair_credit), probabilities=pl.lit(None), rewards="sample_rewards"
-        )
+        return pair_rewards(self.fetched(self.stages["pair"], "pairs"), self.pair_credit or "")
 
     @cached_property
     def rewriter(self) -> str | None:
