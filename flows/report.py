@@ -193,8 +193,8 @@ def show_credit(outcome: Outcome, store: Store) -> None:
     title = f"Credit against the teacher's edits (preset {outcome.summary['preset']}, means over seeds)"
     heads, *lines = text_table(outcome.summary["credit"])
     table = plain_table(title, *heads)
-    for line in lines:
-        table.add_row(*line)
+    for cells in lines:
+        table.add_row(*cells)
     console.print(table)
     for line in mlflow_lines(outcome, store):
         console.print(line, soft_wrap=True, markup=False, highlight=False)
