@@ -29,11 +29,17 @@ NEGATIVE = "negative_token_share"
 UI = "http://127.0.0.1:5000"
 
 
+def errors_console(width: int = 120) -> Console:
+    """Standard error; of this width where it is no terminal, which has one."""
+    made = Console(stderr=True)
+    if not made.is_terminal:
+        made.width = width
+    return made
+
+
 def show(outcome: Outcome, store: Store) -> None:
     """Print the tables of a finished pipeline on standard error."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        console.width = 120
+    console = errors_console()
     runs = {stage["name"]: stage["run_id"] for stage in outcome.summary["stages"]}
     numbers = outcome.numbers
     console.print()
@@ -176,9 +182,7 @@ def differences_table(result: Mapping[str, Any]) -> Table:
 
 def show_comparison(outcome: Outcome, store: Store) -> None:
     """Print the tables of a finished comparison on standard error."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        console.width = 160
+    console = errors_console(160)
     for table in (recipes_table(outcome.summary), differences_table(outcome.summary)):
         console.print(table)
     for line in (*caveats(outcome.summary), *mlflow_lines(outcome, store)):
@@ -187,9 +191,7 @@ def show_comparison(outcome: Outcome, store: Store) -> None:
 
 def show_credit(outcome: Outcome, store: Store) -> None:
     """Print how well each credit source finds errors, on standard error."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        console.width = 120
+    console = errors_console()
     title = f"Credit against the teacher's edits (preset {outcome.summary['preset']}, means over seeds)"
     heads, *lines = text_table(outcome.summary["credit"])
     table = plain_table(title, *heads)
