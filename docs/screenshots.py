@@ -1,4 +1,4 @@
-"""Pictures of the pages that `make demo` leaves, for the README: MLflow's and Prefect's own, and the run's report.
+"""Pictures of the pages that `make demo` leaves, for README and docs/demo.md: MLflow's, Prefect's, and the run report.
 
     make demo
     .venv/bin/python docs/screenshots.py        needs Chromium (Debian: apt install chromium)

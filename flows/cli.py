@@ -33,6 +33,8 @@ from tasks.errors import UserError
 
 if TYPE_CHECKING:
     from flows.config import RunConfig
+    from flows.pipeline import Outcome
+    from flows.store import Store
 
 FULL_BYTES = 1 << 20  # a disk with less room than this is what made a command fail
 
@@ -60,7 +62,13 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.json:
             print(json.dumps(plan))
         return 0
-    outcome = run_pipeline(config, control)
+    return told(arguments, run_pipeline(config, control), show)
+
+
+def told(arguments: argparse.Namespace, outcome: "Outcome", show: "Callable[[Outcome, Store], None]") -> int:
+    """Print what came out: with --json its numbers on standard output, and its tables."""
+    from flows.store import open_store
+
     if arguments.json:
         print(json.dumps(outcome.summary))
     show(outcome, open_store())
@@ -82,7 +90,6 @@ def evaluate(arguments: argparse.Namespace) -> int:
     """Evaluate a checkpoint on benchmarks, alone or against another; print the tables."""
     from flows.evaluate import evaluation_config, run_evaluation
     from flows.report import show
-    from flows.store import open_store
 
     config = evaluation_config(
         arguments.checkpoint,
@@ -93,18 +100,13 @@ def evaluate(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
         sets=arguments.set,
     )
-    outcome = run_evaluation(config, tuple(arguments.force))
-    if arguments.json:
-        print(json.dumps(outcome.summary))
-    show(outcome, open_store())
-    return 0
+    return told(arguments, run_evaluation(config, tuple(arguments.force)), show)
 
 
 def compare(arguments: argparse.Namespace) -> int:
     """Compare recipes on the same samples; print the tables, or with --json their numbers on standard output."""
     from flows.compare import ComparisonConfig, run_comparison
     from flows.report import show_comparison
-    from flows.store import open_store
     from flows.tables import checked
 
     if arguments.credit:
@@ -112,29 +114,20 @@ def compare(arguments: argparse.Namespace) -> int:
     given = {"recipes": arguments.recipes, "preset": arguments.preset, "seeds": arguments.seeds,
              "rates": arguments.rates, "tuning_seed": arguments.tuning_seed, "sets": arguments.set}  # fmt: skip
     config = checked(ComparisonConfig, {name: value for name, value in given.items() if value is not None}, "")
-    outcome = run_comparison(config)
-    if arguments.json:
-        print(json.dumps(outcome.summary))
-    show_comparison(outcome, open_store())
-    return 0
+    return told(arguments, run_comparison(config), show_comparison)
 
 
 def compare_credit(arguments: argparse.Namespace) -> int:
     """Compare credit sources without training a policy on them."""
     from flows.credit import CreditComparisonConfig, run_credit_comparison
     from flows.report import show_credit
-    from flows.store import open_store
     from flows.tables import checked
 
     if arguments.recipes or arguments.rates or arguments.tuning_seed is not None:
         raise UserError("compare --credit trains no policy: it takes --preset, --seeds and --set, and no recipe")
     given = {"preset": arguments.preset, "seeds": arguments.seeds, "sets": arguments.set}
     config = checked(CreditComparisonConfig, {name: value for name, value in given.items() if value is not None}, "")
-    outcome = run_credit_comparison(config)
-    if arguments.json:
-        print(json.dumps(outcome.summary))
-    show_credit(outcome, open_store())
-    return 0
+    return told(arguments, run_credit_comparison(config), show_credit)
 
 
 def report(arguments: argparse.Namespace) -> int:

@@ -14,9 +14,11 @@ from pydantic import BaseModel, Field, model_validator
 from flows.execution import ExecutionOptions
 from flows.tables import (
     Recipe,
+    Tables,
     apply_recipe,
     apply_setting,
     checked,
+    differing,
     merged,
     preset_tables,
     read_recipe,
@@ -115,8 +117,7 @@ class RunConfig(BaseModel, extra="forbid", frozen=True):
         """Put what is said of each upstream model over how the policy is trained."""
         if not isinstance(given, dict) or not isinstance(given.get("upstream"), dict):
             return given
-        policy = given.get("train_policy", {})
-        shared = {name: policy[name] for name in SHARED_TRAINING if isinstance(policy, dict) and name in policy}
+        shared = shared_training(given)
         models = {
             name: merged(shared, own) if isinstance(own, dict) else own for name, own in given["upstream"].items()
         }
@@ -203,7 +204,7 @@ def load_config(
     UserError, in one line, for a name that does not exist or a value that does not fit.
     """
     if preset is None and base is not None:
-        tables = deepcopy(dict(base))
+        tables = without_shared(deepcopy(dict(base)))
     else:
         tables = preset_tables(preset or DEFAULT_PRESET)
     old = tables.get("recipe")
@@ -216,6 +217,20 @@ def load_config(
     for text in sets:
         apply_setting(tables, text)
     return validated(tables)
+
+
+def shared_training(tables: Mapping[str, Any]) -> Tables:
+    """How the policy is trained, as far as upstream models are trained so, too."""
+    policy = tables.get("train_policy", {})
+    return {name: policy[name] for name in SHARED_TRAINING if isinstance(policy, dict) and name in policy}
+
+
+def without_shared(tables: Tables) -> Tables:
+    """A run's configuration, which holds its upstream models whole, with what is theirs alone: the rest they take again
+    from how the policy is trained, which may be set anew."""
+    shared = shared_training(tables)
+    models = {name: differing(options, shared) for name, options in tables.get("upstream", {}).items()}
+    return {**tables, "upstream": models}
 
 
 def validated(tables: Mapping[str, Any]) -> RunConfig:

@@ -164,6 +164,12 @@ def stage_runs(run: Run) -> dict[str, str]:
     return {tag.removeprefix(prefix): text for tag, text in run.data.tags.items() if tag.startswith(prefix)}
 
 
+def pair_credit(run: Run) -> str | None:
+    """The credit source of a run of stage `pair`, where its pairs have credit."""
+    named = run.data.params.get("credit", "None")
+    return None if named == "None" else str(named)
+
+
 def differs(store: "Store", call: Call, run_id: str) -> bool:
     """Whether a stage's options, seed or checkpoint of the user's are others than in its earlier run."""
     tags = store.client.get_run(run_id).data.tags

@@ -29,7 +29,7 @@ from flows.server import prefect_server
 from flows.stage import say
 from flows.store import Store, open_store
 from flows.tables import apply_recipe, apply_setting, preset_tables, read_recipe
-from tasks.measure_credit import FIGURES, MeasureCreditOptions
+from tasks.measure_credit import FIGURES, MeasureCreditOptions, text_table
 from tasks.score import ScoreOptions
 
 # What the table calls a source: the credit source, and the name of the model that it reads as credit_model.
@@ -131,12 +131,8 @@ def means(every: pl.DataFrame) -> pl.DataFrame:
 
 def markdown(result: dict[str, Any]) -> str:
     """The comparison as a Markdown table, a row a source and group."""
-    lines = [["source", "GRM's rewrite", "samples", *(name.replace("_", " ") for name in FIGURES)]]
-    lines.append(["---"] * len(lines[0]))
-    for row in result["credit"]:
-        cells = ("–" if row[name] is None else f"{row[name]:.3f}" for name in FIGURES)
-        lines.append([row["source"], row["group"], str(row["samples"]), *cells])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    heads, *lines = text_table(result["credit"])
+    return "\n".join(f"| {' | '.join(line)} |" for line in (heads, ["---"] * len(heads), *lines))
 
 
 def log(store: Store, run_id: str, every: pl.DataFrame, result: dict[str, Any]) -> None:

@@ -61,11 +61,11 @@ def improve(config: RunConfig, level: float = LEVEL) -> Outcome:
         outcome = run_part(candidate_method, fresh, parent, f"round {number}")
         result = conclude(store, outcome, level, str(start)) | {"round": number, "start": start}
         store.client.log_text(parent, json.dumps(result, indent=2), "summary.json")
-        log_numbers(store, parent, result)
+        log_numbers(store, parent, result, outcome.numbers)
         store.tag(parent, {NOTE: f"Round {number} from {start}. {run_note(result)} {result['reason']}."})
         publish_run(store, parent, result)
         store.tag(parent, {"rlmec.promoted": str(result["promoted"]), "rlmec.candidate": result["candidate"]})
-    return Outcome(result, parent)
+    return Outcome(result, parent, outcome.numbers)
 
 
 def conclude(store: Store, outcome: Outcome, level: float, start: str) -> dict[str, Any]:

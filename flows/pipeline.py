@@ -10,7 +10,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -30,6 +30,7 @@ from flows.registry import register_policy
 from flows.server import prefect_server
 from flows.stage import Done, compute, say
 from flows.store import Store, open_store
+from flows.summary import Numbers
 from tasks.errors import UserError
 from tasks.work import Work
 
@@ -38,10 +39,11 @@ Method = Callable[[Any, Any], Any]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a pipeline leaves: summary.json and the id of its parent run."""
+    """What a pipeline leaves: summary.json, the id of its parent run, and what its stages logged."""
 
     summary: dict[str, Any]
     run_id: str
+    numbers: Numbers = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -202,12 +204,13 @@ def parent_run(run: Pipeline, started: float, part: Part | None = None) -> Itera
 def conclude(run: Pipeline, started: float) -> Outcome:
     """Write the summary, its numbers and its page to the parent run."""
     assert run.parent is not None
-    result = summary.build(run.config, run.done, run.store, time.monotonic() - started)
+    numbers = {stage.label: summary.stage_metrics(run.store, stage.run.run_id) for stage in run.done}
+    result = summary.build(run.config, run.done, numbers, time.monotonic() - started)
     run.store.client.log_text(run.parent, json.dumps(result, indent=2), "summary.json")
-    summary.log_numbers(run.store, run.parent, result)
+    summary.log_numbers(run.store, run.parent, result, numbers)
     run.store.tag(run.parent, {NOTE: run_note(result)})
     publish_run(run.store, run.parent, result, {done.label: done.run for done in run.done})
-    return Outcome(result, run.parent)
+    return Outcome(result, run.parent, numbers)
 
 
 def run_method(

@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from rich.console import Console
 
 from flows.checkpoint import check_safetensors
 from flows.control import Control, trace
 from flows.pipeline import in_store
 from flows.registry import registered_model
-from flows.report import plain_table
+from flows.report import errors_console, plain_table
 from flows.rlmec import method
 from flows.store import open_store
 from models import policy, tiny
@@ -78,9 +77,7 @@ def show_plan(config: Any, control: Control) -> dict[str, Any]:
     for label, one in stages.items():
         numbers = [f"{one.tokens / 1e6:,.1f}", f"{one.flops / TERA:,.1f}"] if one.tokens else ["", ""]
         table.add_row(label, one.rows, *numbers, "in the store" if label in done else "")
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        console.width = 140
+    console = errors_console(140)
     console.print(table)
     left = sum(one.flops for label, one in stages.items() if label not in done)
     memory = training_memory(config, sizes) / GIGA

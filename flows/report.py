@@ -15,8 +15,8 @@ from flows.page import PAGE
 from flows.pipeline import Outcome
 from flows.retention import Waste, parent_of
 from flows.store import Store
-from flows.summary import SIDES, stage_metrics
-from tasks.measure_credit import FIGURES
+from flows.summary import SIDES
+from tasks.measure_credit import text_table
 
 QUALITY = {
     "rewrites_right": "rewrites right",
@@ -29,13 +29,19 @@ NEGATIVE = "negative_token_share"
 UI = "http://127.0.0.1:5000"
 
 
+def errors_console(width: int = 120) -> Console:
+    """Standard error; of this width where it is no terminal, which has one."""
+    made = Console(stderr=True)
+    if not made.is_terminal:
+        made.width = width
+    return made
+
+
 def show(outcome: Outcome, store: Store) -> None:
     """Print the tables of a finished pipeline on standard error."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        console.width = 120
+    console = errors_console()
     runs = {stage["name"]: stage["run_id"] for stage in outcome.summary["stages"]}
-    numbers = {label: stage_metrics(store, run_id) for label, run_id in runs.items()}
+    numbers = outcome.numbers
     console.print()
     for table in (
         accuracy_table(outcome.summary),
@@ -176,9 +182,7 @@ def differences_table(result: Mapping[str, Any]) -> Table:
 
 def show_comparison(outcome: Outcome, store: Store) -> None:
     """Print the tables of a finished comparison on standard error."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        console.width = 160
+    console = errors_console(160)
     for table in (recipes_table(outcome.summary), differences_table(outcome.summary)):
         console.print(table)
     for line in (*caveats(outcome.summary), *mlflow_lines(outcome, store)):
@@ -187,14 +191,12 @@ def show_comparison(outcome: Outcome, store: Store) -> None:
 
 def show_credit(outcome: Outcome, store: Store) -> None:
     """Print how well each credit source finds errors, on standard error."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        console.width = 120
+    console = errors_console()
     title = f"Credit against the teacher's edits (preset {outcome.summary['preset']}, means over seeds)"
-    table = plain_table(title, "source", "GRM's rewrite", "samples", *(name.replace("_", " ") for name in FIGURES))
-    for row in outcome.summary["credit"]:
-        cells = ("–" if row[name] is None else f"{row[name]:.3f}" for name in FIGURES)
-        table.add_row(row["source"], row["group"], str(row["samples"]), *cells)
+    heads, *lines = text_table(outcome.summary["credit"])
+    table = plain_table(title, *heads)
+    for cells in lines:
+        table.add_row(*cells)
     console.print(table)
     for line in mlflow_lines(outcome, store):
         console.print(line, soft_wrap=True, markup=False, highlight=False)

@@ -27,7 +27,7 @@ from flows.control import stage_runs
 from flows.digests import DamagedError
 from flows.registry import champions, registered_name
 from flows.stage import held_lock
-from flows.store import Store, one_line, use_as_default
+from flows.store import Store, one_line, paged, use_as_default
 from tasks.errors import UserError
 
 
@@ -102,13 +102,7 @@ def read_by(run: Run) -> list[str]:
 def registered(store: Store) -> Iterator[ModelVersion]:
     """Every version of every registered model."""
     use_as_default(store)
-    token = None
-    while True:
-        page = store.client.search_model_versions("", page_token=token)
-        yield from page
-        token = page.token
-        if not token:
-            return
+    return paged(lambda token: store.client.search_model_versions("", page_token=token))
 
 
 def is_wanted(store: Store, version: ModelVersion) -> bool:

@@ -5,7 +5,7 @@ scored.listed()            a row for each sample, the most punished token first
 scored.sample("3")         all about one of them, as JSON has it: by its row there, or the beginning of its id
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,19 +13,18 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from flows.checkpoint import PLAIN
-from flows.control import stage_runs
+from flows.control import pair_credit, stage_runs
 from flows.digests import DamagedError
 from flows.store import Store, one_line
 from tasks.align import edit_operations
 from tasks.errors import UserError
-from tasks.parts import short
-from tasks.prompts import token_text
+from tasks.page_samples import pair_rewards
 from tasks.records import read_table
+from tasks.token_texts import load_tokenizer, token_texts
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+    from tokenizers import Tokenizer
 
-UNFINISHED = "\ufffd"  # what a tokenizer makes of the first bytes of a character
 REWRITERS = ("rewrite", "teach")  # the GRM's rewrites, or the teacher's where a recipe has no use for those
 
 
@@ -49,10 +48,7 @@ class Scored:
     @cached_property
     def pair_credit(self) -> str | None:
         """The credit source of the pairs, where they have one."""
-        if "pair" not in self.stages:
-            return None
-        named = self.store.client.get_run(self.stages["pair"]).data.params.get("credit", "None")
-        return None if named == "None" else short(named)
+        return pair_credit(self.store.client.get_run(self.stages["pair"])) if "pair" in self.stages else None
 
     @property
     def heading(self) -> dict[str, Any]:
@@ -80,10 +76,7 @@ class Scored:
         if "score" in self.stages:
             columns = ["sample_id", "credit_source", "probabilities", "rewards"]
             return self.table("score", "token_rewards", "token_rewards", columns)
-        pairs = self.table("pair", "pairs", "pairs", ["sample_id", "sample_rewards"])
-        return pairs.select(
-            "sample_id", credit_source=pl.lit(self.pair_credit), probabilities=pl.lit(None), rewards="sample_rewards"
-        )
+        return pair_rewards(self.fetched(self.stages["pair"], "pairs"), self.pair_credit or "")
 
     @cached_property
     def rewriter(self) -> str | None:
@@ -116,7 +109,7 @@ class Scored:
         problem = only(self.table("prepare", "train", "problems"), "problem_id", sample["problem_id"])
         score = only(self.scores, "sample_id", sample_id)
         ids = sample["completion_ids"]
-        texts = list(pieces(self.tokenizer, ids))
+        texts = token_texts(self.tokenizer, ids)
         numbers = zip(texts, score["rewards"], score["probabilities"] or [None] * len(ids), strict=True)
         return {
             **self.heading,
@@ -139,7 +132,7 @@ class Scored:
         if found.is_empty():
             return {"rewrite": None, "edits": []}
         rewrite = found.row(0, named=True)
-        new = list(pieces(self.tokenizer, rewrite["rewrite_ids"]))
+        new = token_texts(self.tokenizer, rewrite["rewrite_ids"])
         edits = [
             {
                 "kind": edit.kind,
@@ -153,16 +146,14 @@ class Scored:
         return {"rewrite": {**{name: rewrite[name] for name in REWRITE}, "tokens": new}, "edits": edits}
 
     @cached_property
-    def tokenizer(self) -> "PreTrainedTokenizerBase":
+    def tokenizer(self) -> "Tokenizer":
         """The tokenizer of the policy that drew the samples."""
-        from transformers import AutoTokenizer
-
         source = self.store.client.get_run(self.stages["sample"]).data.tags["rlmec.input.policy"]
         external = source.removeprefix("external:").removesuffix(PLAIN)  # a template changes no token
         local = Path(external).expanduser()
         place = (local if local.is_dir() else external) if external != source else self.fetched(source, "model")
         try:
-            return AutoTokenizer.from_pretrained(place)
+            return load_tokenizer(place)
         except Exception as error:
             raise UserError(f"the tokenizer of {place} cannot be had ({one_line(error)})") from error
 
@@ -186,16 +177,3 @@ def chosen(text: str, ids: pl.Series) -> str:
 def only(frame: pl.DataFrame, column: str, value: str) -> dict[str, Any]:
     """The one row with a value in a column of ids."""
     return frame.filter(pl.col(column) == value).row(0, named=True)
-
-
-def pieces(tokenizer: "PreTrainedTokenizerBase", ids: Sequence[int]) -> Iterator[str]:
-    """The text of each token where it stands, special ones by name. A character that several tokens make together
-    stands with the last of them, and the others have none."""
-    before = ""
-    for end in range(1, len(ids) + 1):
-        text = str(tokenizer.decode(list(ids[:end]), skip_special_tokens=False))
-        if text.endswith(UNFINISHED) and end < len(ids):
-            yield ""
-            continue
-        yield text[len(before) :] if text.startswith(before) else token_text(tokenizer, ids[end - 1])
-        before = text

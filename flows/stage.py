@@ -70,7 +70,7 @@ def compute(
     try:
         store.params(run_id, {**call.options.model_dump(mode="json"), "seed": call.seed})
         store.inputs(run_id, call.inputs)
-        with slot(call.options), working_folder(key, is_forced) as folder:
+        with naming(call), slot(call.options), working_folder(key, is_forced) as folder:
             started = time.monotonic()
             out = folder / "out"
             shutil.rmtree(out, ignore_errors=True)
@@ -104,6 +104,17 @@ def call_function(
     else:
         function = getattr(importlib.import_module(module), call.stage)
         function(call.options, inputs, out, seed=call.seed, log=log, work=work)
+
+
+@contextlib.contextmanager
+def naming(call: Call) -> Iterator[None]:
+    """What is a user's mistake in one of several stages of a kind says in which: train_policy-right_model."""
+    try:
+        yield
+    except UserError as error:
+        if call.label == call.stage:
+            raise
+        raise UserError(f"{call.label}: {error}") from error
 
 
 def describe(store: Store, run_id: str, call: Call, package: str, seconds: float) -> None:

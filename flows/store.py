@@ -10,7 +10,7 @@ goes through a client and explicit run ids; MLflow's fluent active run is thread
 import json
 import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -226,15 +226,8 @@ class Store:
 
     def search(self, where: str) -> Iterator[Run]:
         """All runs that match, newest first."""
-        token = None
-        while True:
-            page = self.client.search_runs(
-                [self.experiment], where, order_by=["attributes.start_time DESC"], page_token=token
-            )
-            yield from page
-            token = page.token
-            if not token:
-                return
+        order = ["attributes.start_time DESC"]
+        return paged(lambda token: self.client.search_runs([self.experiment], where, order_by=order, page_token=token))
 
     def pipeline(self, text: str) -> Run:
         """The pipeline that an id, the unique beginning of one, a name, or `latest` means; UserError otherwise."""
@@ -277,6 +270,17 @@ class Store:
                 self.end(run.info.run_id, "KILLED")
                 swept.append(run.info.run_name)
         return swept
+
+
+def paged(page_of: Callable[[str | None], Any]) -> Iterator[Any]:
+    """Every item of what MLflow lists page by page. page_of: the page that a token, or None at first, asks for."""
+    token = None
+    while True:
+        page = page_of(token)
+        yield from page
+        token = page.token
+        if not token:
+            return
 
 
 def user() -> str:

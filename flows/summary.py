@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from flows.stage import Done
     from flows.store import Store
 
+Numbers = Mapping[str, Mapping[str, float]]  # what each stage logged, the latest value of every metric, by label
 SIDES = {
     "evaluate-before": "before", "evaluate-after": "after",
     "evaluate": "checkpoint", "evaluate-against": "against",
@@ -29,9 +30,8 @@ def share(logged: Mapping[str, float], benchmark: str) -> dict[str, float]:
             "low": low, "high": high}  # fmt: skip
 
 
-def build(config: Any, done: Sequence["Done"], store: "Store", seconds: float) -> dict[str, Any]:
+def build(config: Any, done: Sequence["Done"], numbers: Numbers, seconds: float) -> dict[str, Any]:
     """summary.json; its accuracy has the sides, before and after, that were evaluated."""
-    numbers = {stage.label: stage_metrics(store, stage.run.run_id) for stage in done}
     return {
         **config.heading,
         "accuracy": accuracy(numbers),
@@ -56,7 +56,7 @@ def stage_metrics(store: "Store", run_id: str) -> dict[str, float]:
     return dict(store.client.get_run(run_id).data.metrics)
 
 
-def accuracy(numbers: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, dict[str, float]]]:
+def accuracy(numbers: Numbers) -> dict[str, dict[str, dict[str, float]]]:
     """{benchmark: {side: share}} from the metrics of the evaluations; the sides are those of SIDES."""
     result: dict[str, dict[str, dict[str, float]]] = {}
     for label, side in SIDES.items():
@@ -68,7 +68,7 @@ def accuracy(numbers: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, 
     return result
 
 
-def warnings(config: Any, numbers: Mapping[str, Mapping[str, float]]) -> list[str]:
+def warnings(config: Any, numbers: Numbers) -> list[str]:
     """What the user should know before trusting the numbers."""
     if numbers.get("warm_up", {}).get("band_reached") != 0:
         return []
@@ -92,9 +92,8 @@ HEADLINES = {  # (stage, its metric): the name on the parent run; MLflow draws t
 }
 
 
-def headlines(store: "Store", summary: Mapping[str, Any]) -> dict[str, float]:
+def headlines(summary: Mapping[str, Any], numbers: Numbers) -> dict[str, float]:
     """The numbers of stages by which runs are compared, and the time that their stages took when they ran."""
-    numbers = {stage["name"]: stage_metrics(store, stage["run_id"]) for stage in summary["stages"]}
     found = {}
     for (stage, metric), name in HEADLINES.items():
         if metric in numbers.get(stage, {}):
@@ -102,10 +101,10 @@ def headlines(store: "Store", summary: Mapping[str, Any]) -> dict[str, float]:
     return {**found, "cost/stage_seconds": sum(stage["seconds"] for stage in summary["stages"])}
 
 
-def log_numbers(store: "Store", run_id: str, summary: Mapping[str, Any]) -> None:
+def log_numbers(store: "Store", run_id: str, summary: Mapping[str, Any], numbers: Numbers) -> None:
     """Put accuracy before, after and gained on the parent run, where MLflow compares runs, and the headlines."""
     now = int(time.time() * 1000)
-    values = {"seconds": summary["seconds"], **headlines(store, summary)}
+    values = {"seconds": summary["seconds"], **headlines(summary, numbers)}
     for benchmark, sides in summary["accuracy"].items():
         values |= {f"accuracy/{benchmark}/{side}": figures["rate"] for side, figures in sides.items()}
         if {"before", "after"} <= set(sides):

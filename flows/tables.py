@@ -68,6 +68,18 @@ def merged(tables: Tables, over: Mapping[str, Any]) -> Tables:
     return both
 
 
+def differing(tables: Tables, base: Mapping[str, Any]) -> Tables:
+    """What of `tables` is not the same in `base`, table by table: merged over `base` it gives `tables` again."""
+    found = {}
+    for name, value in tables.items():
+        old = base.get(name)
+        if isinstance(value, dict) and isinstance(old, dict):
+            found[name] = differing(value, old)
+        elif name not in base or value != old:
+            found[name] = value
+    return found
+
+
 def undo_recipe(tables: Tables, old: Mapping[str, Any] | None, new: Recipe) -> None:
     """Give the options that an earlier recipe set back the value of their preset, or else their default; so also the
     settings of its credit source, where the new recipe has another one, which has no use for them."""

@@ -80,6 +80,7 @@ def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
 
 
 kept = lru_cache(maxsize=2)(load)
+kept_tokenizer = lru_cache(maxsize=2)(load_tokenizer)
 loading = threading.Lock()  # transformers cannot load two models at once in one process
 
 
@@ -91,9 +92,16 @@ def shared(folder: Path, on: torch.device) -> tuple[PreTrainedModel, PreTrainedT
     return replica(model), tokenizer
 
 
+def shared_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """As `load_tokenizer`, but once for all threads and shards: kept until `forget_shared`."""
+    with loading:
+        return kept_tokenizer(folder)
+
+
 def forget_shared() -> None:
-    """Let the models go that `shared` keeps."""
+    """Let the models and tokenizers go that `shared` and `shared_tokenizer` keep."""
     kept.cache_clear()
+    kept_tokenizer.cache_clear()
 
 
 def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:

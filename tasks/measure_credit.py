@@ -17,8 +17,9 @@ below a: auc_first_error 1. Wrong 0.2 and 0.6, others 0.9 and 0.5: three of four
 most blamed: a hit.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy
 import polars as pl
@@ -31,6 +32,16 @@ from tasks.work import ALONE, Work
 
 FIGURES = ("auc_first_error", "auc_all", "hit_rate", "precision", "recall")
 FAILED = ("no answer", "cut at the length limit")
+
+
+def text_table(rows: Iterable[Mapping[str, Any]]) -> list[list[str]]:
+    """Rows of credit_quality, each with its source, as the cells of a table below its heads; a dash where there was
+    nothing to tell apart."""
+    lines = [["source", "GRM's rewrite", "samples", *(name.replace("_", " ") for name in FIGURES)]]
+    for row in rows:
+        figures = ("–" if row[name] is None else f"{row[name]:.3f}" for name in FIGURES)
+        lines.append([row["source"], row["group"], str(row["samples"]), *figures])
+    return lines
 
 
 class MeasureCreditOptions(BaseModel, extra="forbid", frozen=True):

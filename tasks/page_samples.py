@@ -25,6 +25,20 @@ SHARES = {"right": 3, "mended": 4, "wrong": 3}  # of ten samples: right, wrong w
 LONGEST = 20_000  # characters of one text
 
 
+def pair_rewards(pairs: Path, credit: str) -> pl.DataFrame:
+    """The credit of the samples in a table of pairs as stage `score` would have written it. credit: its source."""
+    from tasks.parts import short
+
+    scored = read_table("pairs", pairs, ["sample_id", "sample_logprobs", "sample_rewards"])
+    return scored.select(
+        "sample_id",
+        credit_source=pl.lit(short(credit)),
+        probabilities=pl.lit(None, pl.List(pl.Float32)),
+        rewards="sample_rewards",
+        reference_logprobs="sample_logprobs",
+    )
+
+
 def chosen(samples: Path, rewrites: Path | None, most: int) -> pl.DataFrame:
     """At most `most` samples: (sample_id, group), the groups of SHARES taking turns, so that the beginning of the list
     is balanced, too. What a group lacks the others make up for."""

@@ -60,6 +60,7 @@ def reward_statistics(samples: Path, token_rewards: Path, edits: Path | None = N
         "histogram": histogram(frame),
         "tokens": extremes(frame),
         "samples": size(samples),
+        "credited": size(token_rewards),
         "counted": size(samples, drawn("sample_id", size(samples))),
         "low": float(frame["reward"].min() or 0.0),  # type: ignore[arg-type]
         "high": float(frame["reward"].max() or 0.0),  # type: ignore[arg-type]

@@ -5,12 +5,14 @@ Python file anywhere else is a key, too: it is code, and runs with the rights of
     get("tasks.credit", "grm")                      the module tasks/credit/grm.py
     get("tasks.credit", "mine/random_tokens.py")    the module in that file
     settings(Objective, {"beta": 0.2}, "pairwise")  an instance of its settings, checked
+    options("tasks.credit", "grm", {"beta": 0.4}, "credit source")    of the class `Options` in its module
 """
 
 import hashlib
 import importlib.util
 import pkgutil
 import sys
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -28,6 +30,10 @@ HAS = {  # what a file of each kind must have
     "tasks.samplers": ("Options", "completions"),
     "models.objectives": ("Objective",),
 }
+
+
+class NoOptions(BaseModel, extra="forbid", frozen=True):
+    """The settings of a part that has none."""
 
 
 def names(package: str) -> list[str]:
@@ -101,6 +107,29 @@ def settings(kind: type[Any], given: Any, where: str) -> Any:
         unknown = problem["type"] in ("extra_forbidden", "unexpected_keyword_argument")
         message = "there is no such setting" if unknown else problem["msg"].removeprefix("Value error, ")
         raise ValueError(f"{name}: {message}") from error
+
+
+def options_class(package: str, name: str, kind: str) -> type[BaseModel]:
+    """The class of the settings of a part that may have some."""
+    own: type[BaseModel] = getattr(get(package, name, kind), "Options", NoOptions)
+    return own
+
+
+def options(package: str, name: str, given: Mapping[str, Any], kind: str) -> Any:
+    """The settings of a part as an instance of its class; ValueError as `settings`."""
+    return settings(options_class(package, name, kind), given, "settings")
+
+
+def with_defaults(package: str, name: str | None, given: dict[str, Any], kind: str) -> dict[str, Any]:
+    """The settings of a part with their defaults, so that equal ones have equal keys; as they are where there is no
+    part: its name was refused, which is reported."""
+    full: dict[str, Any] = given if name is None else options(package, name, given, kind).model_dump()
+    return full
+
+
+def unkeyed(package: str, name: str, kind: str) -> dict[str, set[str]]:
+    """The settings of a part that change no result, as pydantic's `exclude`."""
+    return {"settings": set(getattr(options_class(package, name, kind), "unkeyed", ()))}
 
 
 @cache

@@ -16,10 +16,8 @@ from models.policy import Decoding
 from tasks import parts
 from tasks.progress import Log, silent
 from tasks.records import mean, read_table, stable_id, table, write_table
-from tasks.solve import Solution, solve_span
+from tasks.solve import SAMPLERS, Solution, solve_span
 from tasks.work import ALONE, Span, Work
-
-SAMPLERS = "tasks.samplers"
 
 
 class SampleOptions(BaseModel, extra="forbid", frozen=True):
@@ -43,17 +41,13 @@ class SampleOptions(BaseModel, extra="forbid", frozen=True):
     @property
     def unkeyed(self) -> dict[str, Any]:
         """The settings that change no completion, as pydantic's `exclude`."""
-        return {"settings": set(parts.get(SAMPLERS, self.sampler, "sampler").Options.unkeyed)}
+        return parts.unkeyed(SAMPLERS, self.sampler, "sampler")
 
     @field_validator("settings")
     @classmethod
     def with_defaults(cls, given: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
         """The settings with their defaults, so that equal ones have equal keys."""
-        if "sampler" not in info.data:  # itself refused, which is reported
-            return given
-        kind = parts.get(SAMPLERS, info.data["sampler"], "sampler").Options
-        full: dict[str, Any] = parts.settings(kind, given, "settings").model_dump()
-        return full
+        return parts.with_defaults(SAMPLERS, info.data.get("sampler"), given, "sampler")
 
 
 def sample(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from models import policy
 from models.policy import Completion, Decoding, complete
 from tasks import parts
 from tasks.prompts import check_tokenizer, decode, end, solve_prompt
@@ -17,6 +18,8 @@ from tasks.work import Span
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+SAMPLERS = "tasks.samplers"
 
 
 @dataclass(frozen=True)
@@ -88,16 +91,14 @@ def solve_span(
     """Each problem of a span completed `times` times, in order: (problem, solution), the completions of a problem one
     after the other. inputs: policy (folder), problems (table). Each completion has a seed of its own. sampler: a file
     of tasks/samplers, with its settings."""
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(inputs["policy"], local_files_only=True)
+    tokenizer = policy.shared_tokenizer(inputs["policy"])
     check_tokenizer(tokenizer)
     problems = list(read_table("problems", inputs["problems"], rows=span).iter_rows(named=True))
     repeated = [problem for problem in problems for _ in range(times)]
     seeds = [derive_seed(seed, problem["problem_id"], number) for problem in problems for number in range(times)]
-    drawing = parts.get("tasks.samplers", sampler, "sampler")
-    own = parts.settings(drawing.Options, settings or {}, "settings")
+    own = parts.options(SAMPLERS, sampler, settings or {}, "sampler")
     prompts = prompts_of(tokenizer, repeated, verdict)
+    drawing = parts.get(SAMPLERS, sampler, "sampler")
     done = drawing.completions(own, inputs["policy"], tokenizer, prompts, decoding, seeds, batch_size, device)
     solutions = judged(tokenizer, repeated, prompts, done)
     return [(repeated[made.row], made) for made in sorted(solutions, key=lambda made: made.row)]

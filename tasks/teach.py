@@ -31,6 +31,8 @@ from tasks.work import ALONE, Span, Work
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+TEACHERS = "tasks.teachers"
+
 
 class TeachOptions(BaseModel, extra="forbid", frozen=True):
     teacher: str = Field("scripted", description="a file of tasks/teachers or a path")
@@ -43,7 +45,7 @@ class TeachOptions(BaseModel, extra="forbid", frozen=True):
 
     def parts(self) -> list[str]:
         """The modules that these options name by key."""
-        return [parts.module_name("tasks.teachers", self.teacher)]
+        return [parts.module_name(TEACHERS, self.teacher)]
 
     def files(self) -> list[str]:
         """The files outside the store that the teacher reads."""
@@ -53,28 +55,23 @@ class TeachOptions(BaseModel, extra="forbid", frozen=True):
     @property
     def unkeyed(self) -> dict[str, Any]:
         """The settings that change no answer, as pydantic's `exclude`."""
-        return {"settings": getattr(source(self.teacher), "Options", teachers.NoOptions).unkeyed}
+        return parts.unkeyed(TEACHERS, self.teacher, "teacher")
 
     @property
     def own(self) -> Any:
         """The settings as the teacher's own class."""
-        kind = getattr(source(self.teacher), "Options", teachers.NoOptions)
-        return parts.settings(kind, self.settings, "settings")
+        return parts.options(TEACHERS, self.teacher, self.settings, "teacher")
 
     @field_validator("settings")
     @classmethod
     def with_defaults(cls, given: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
         """The settings with their defaults, so that equal ones have equal keys."""
-        if "teacher" not in info.data:  # itself refused, which is reported
-            return given
-        kind = getattr(source(info.data["teacher"]), "Options", teachers.NoOptions)
-        full: dict[str, Any] = parts.settings(kind, given, "settings").model_dump()
-        return full
+        return parts.with_defaults(TEACHERS, info.data.get("teacher"), given, "teacher")
 
 
 def source(name: str) -> ModuleType:
     """The module of a teacher."""
-    return parts.get("tasks.teachers", name, "teacher")
+    return parts.get(TEACHERS, name, "teacher")
 
 
 def teach(
@@ -114,7 +111,7 @@ def book_of(options: TeachOptions, folder: Path | None, log: Log) -> AbstractCon
 
 def teach_shard(options: TeachOptions, inputs: Mapping[str, Path], book: Any, span: Span) -> pl.DataFrame:
     """The teacher's rewrites of a span of the wrong samples."""
-    tokenizer = policy.load_tokenizer(inputs["tokenizer"])
+    tokenizer = policy.shared_tokenizer(inputs["tokenizer"])
     samples = wrong_samples(inputs["samples"])[span.first : span.end]
     problems = problems_of(samples, inputs["problems"])
     pairs = [(sample, problems[sample["problem_id"]]) for sample in samples.iter_rows(named=True)]

@@ -16,17 +16,18 @@ if TYPE_CHECKING:
 UNFINISHED = "\ufffd"
 
 
-def load_tokenizer(folder: Path) -> Tokenizer:
-    """The tokenizer in a checkpoint's folder; OSError or ValueError where there is none that can be read.
+def load_tokenizer(place: Path | str) -> Tokenizer:
+    """The tokenizer in a checkpoint's folder, or, by a text, that of a checkpoint on the hub; OSError or ValueError
+    where there is none that can be read.
 
     tokenizer.json is read as it is: transformers takes seconds to import, and is needed for other formats only."""
-    if (folder / "tokenizer.json").is_file():
+    if (file := Path(place, "tokenizer.json")).is_file():
         from tokenizers import Tokenizer
 
-        return Tokenizer.from_file(str(folder / "tokenizer.json"))
+        return Tokenizer.from_file(str(file))
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(folder, local_files_only=True).backend_tokenizer
+    return AutoTokenizer.from_pretrained(place, local_files_only=isinstance(place, Path)).backend_tokenizer
 
 
 def token_texts(tokenizer: Tokenizer, ids: Sequence[int]) -> list[str]:

@@ -76,7 +76,7 @@ function lineage(row) {
   if (row.teacher) add("teacher", row.teacher.by + (row.teacher.rejected ? ", rejected: " + row.teacher.rejected : ", accepted") + " · " + run("teach"));
   if (row.tokens || row.rewrites) add("GRM", run("train_reward_model") && run("train_reward_model") + (row.trained === true ? " · trained on this sample's teacher rewrite" : row.trained === false ? " · never saw this sample's teacher rewrite" : ""));
   if (row.rewrites) add("rewritten by", row.rewrites.by + " · " + (run("rewrite") || run("teach")));
-  if (row.tokens) add("scored by", (data.credit === "grm" ? "" : data.credit + " · ") + run("score"));
+  if (row.tokens) add("scored by", (data.credit === "grm" ? "" : data.credit + " · ") + (run("score") || run("pair")));
   for (const label of Object.keys(data.runs)) if (label.startsWith("train_policy-")) add(label.slice(13).replaceAll("_", " "), run(label));
   add("policy trained by", run("train_policy"));
   return list;

@@ -3,6 +3,7 @@
 A part of the page whose stages did not run, or whose files are gone, is left out.
 """
 
+import tempfile
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 from mlflow.entities import Run
 
 from flows.artifacts import StageRun
+from flows.control import pair_credit
 from flows.notes import duration, outcomes
 from flows.page import PAGE, charts, figure, render
 from flows.page.picture import Arrow, picture
@@ -18,7 +20,9 @@ from flows.page.rows import TRAINED, browser, shown_of, tokenizer_of
 from flows.store import Store
 from tasks.intervals import wilson
 from tasks.page_answers import gains
+from tasks.page_samples import pair_rewards
 from tasks.page_statistics import edit_statistics, reward_statistics
+from tasks.records import write_table
 
 CURVES = {
     "loss": ("loss", "", False),
@@ -45,6 +49,7 @@ OUTPUTS = {  # what the page reads: (stage, output)
     "pairs": ("train_reward_model", "pairs"),
     "edits": ("align", "edits"),
     "token_rewards": ("score", "token_rewards"),
+    "credited": ("pair", "pairs"),  # whose credit stands for token rewards
     "before": ("evaluate-before", "predictions"),
     "after": ("evaluate-after", "predictions"),
 }
@@ -54,6 +59,12 @@ def run_files(store: Store, run_id: str, summary: Mapping[str, Any], stages: Map
     """The page of a run and its figures, by path. stages: those of the summary whose outputs can be read, by label."""
     parent = store.client.get_run(run_id)
     runs = {stage["name"]: store.client.get_run(stage["run_id"]) for stage in summary["stages"]}
+    with tempfile.TemporaryDirectory() as folder:
+        return drawn_files(store, parent, summary, stages, runs, tables_of(store, stages, runs, Path(folder)))
+
+
+def tables_of(store: Store, stages: Mapping[str, StageRun], runs: Mapping[str, Run], folder: Path) -> dict[str, Path]:
+    """What the page reads, by name; what is no stage's output is written to the folder."""
     tables = {
         name: store.fetch(stages[label].outputs[output])
         for name, (label, output) in OUTPUTS.items()
@@ -61,6 +72,19 @@ def run_files(store: Store, run_id: str, summary: Mapping[str, Any], stages: Map
     }
     if "teacher" in tables and not {"rewrite", "train_reward_model"} & runs.keys():  # recipe figa learns from these
         tables["rewrites"] = tables.pop("teacher")
+    credited = tables.pop("credited", None)
+    if credited and "token_rewards" not in tables and (credit := pair_credit(runs["pair"])):
+        tables["token_rewards"] = folder / "token_rewards.parquet"
+        write_table(pair_rewards(credited, credit), "token_rewards", tables["token_rewards"])
+    return tables
+
+
+def drawn_files(
+    store: Store, parent: Run, summary: Mapping[str, Any], stages: Mapping[str, StageRun], runs: Mapping[str, Run],
+    tables: Mapping[str, Path],
+) -> dict[str, str]:  # fmt: skip
+    """As run_files."""
+    run_id = parent.info.run_id
     parts: dict[str, Any] = {
         "accuracy": summary["accuracy"],
         "gains": gains_of(tables),

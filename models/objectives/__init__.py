@@ -39,7 +39,15 @@ class Objective(Protocol):
         over the whole step is shown. logprobs: (B, T)."""
 
 
-def require_weight(weight: float) -> None:
-    """ValueError for a coefficient that is negative or no number."""
-    if not 0 <= weight < math.inf:
-        raise ValueError("weight must not be negative")
+def require_not_negative(**settings: float) -> None:
+    """ValueError that names a setting which is negative or no number."""
+    for name, value in settings.items():
+        if not 0 <= value < math.inf:
+            raise ValueError(f"{name} must not be negative")
+
+
+def require_positive(**settings: float) -> None:
+    """ValueError that names a setting which is 0, negative or no number."""
+    for name, value in settings.items():
+        if not 0 < value < math.inf:
+            raise ValueError(f"{name} must be greater than 0")

@@ -10,7 +10,7 @@ They follow from |ρ − 1| ρ q ≤ ε. Worked example, ε_l = 0.16 and ε_h = 
 from dataclasses import dataclass
 
 from models.batch import Batch
-from models.objectives import policy_gradient, require_weight
+from models.objectives import policy_gradient, require_not_negative
 from models.objectives.policy_gradient import Bounds
 
 
@@ -25,7 +25,7 @@ class Objective(policy_gradient.Objective):
     largest: float = 10.0
 
     def __post_init__(self) -> None:
-        require_weight(self.weight)
+        require_not_negative(weight=self.weight)
         if self.low <= 0 or self.high <= 0 or self.largest <= 1:
             raise ValueError("low and high must be greater than 0, and largest greater than 1")
 

@@ -7,13 +7,12 @@ Worked example, limit = 0.6: a rewrite's edited token (w = 1) with π = 0.5 adds
 with π = 0.8 adds −0.5 · 0.223 = −0.112, and another of π = 0.5 nothing, since 0.693 > 0.6: 0.582 / 3 = 0.194.
 """
 
-import math
 from dataclasses import dataclass
 
 from torch import Tensor
 
 from models.batch import Batch
-from models.objectives import Reports, weighted_nll
+from models.objectives import Reports, require_positive, weighted_nll
 
 
 @dataclass(frozen=True)
@@ -24,8 +23,7 @@ class Objective(weighted_nll.Objective):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 < self.limit < math.inf:
-            raise ValueError("limit must be greater than 0")
+        require_positive(limit=self.limit)
 
     def total(self, logprobs: Tensor, batch: Batch) -> tuple[Tensor, Reports]:
         weights = batch.score("weight")

@@ -9,7 +9,6 @@ Worked example, β = 0.05: a wrong sample became 4 nats likelier than under the 
 −log 0.45 = 0.798.
 """
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -17,7 +16,7 @@ import torch
 from torch import Tensor
 
 from models.batch import Batch
-from models.objectives import Reports, require_weight
+from models.objectives import Reports, require_not_negative, require_positive
 
 
 @dataclass(frozen=True)
@@ -29,9 +28,8 @@ class Objective:
     weight: float = 1.0
 
     def __post_init__(self) -> None:
-        require_weight(self.weight)
-        if not 0 < self.beta < math.inf:
-            raise ValueError("beta must be greater than 0")
+        require_not_negative(weight=self.weight)
+        require_positive(beta=self.beta)
 
     def count(self, batch: Batch) -> Tensor:
         return batch.is_sample.sum()

@@ -7,7 +7,6 @@ Worked example, β = 0.1: the rewrite became 3 nats likelier than under the refe
 likely. The margin is 0.1 · (3 + 2) = 0.5, the loss −log σ(0.5) = 0.474.
 """
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -15,7 +14,7 @@ import torch
 from torch import Tensor
 
 from models.batch import Batch
-from models.objectives import Reports, require_weight
+from models.objectives import Reports, require_not_negative, require_positive
 
 
 @dataclass(frozen=True)
@@ -27,9 +26,8 @@ class Objective:
     weight: float = 1.0
 
     def __post_init__(self) -> None:
-        require_weight(self.weight)
-        if not 0 < self.beta < math.inf:
-            raise ValueError("beta must be greater than 0")
+        require_not_negative(weight=self.weight)
+        require_positive(beta=self.beta)
 
     def count(self, batch: Batch) -> Tensor:
         return torch.tensor(len(batch.pairs), device=batch.tokens.device)
@@ -52,3 +50,14 @@ class Objective:
     def token_weights(self, batch: Batch) -> Tensor | float:
         """How much each token's log-ratio counts, (B, T) or the same for all."""
         return 1.0
+
+
+@dataclass(frozen=True)
+class WithAlpha(Objective):
+    """For objectives that add to the pairs: alpha is how much that counts."""
+
+    alpha: float = 0.5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_not_negative(alpha=self.alpha)

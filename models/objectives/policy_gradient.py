@@ -13,7 +13,6 @@ Worked example: R = −0.1, ρ = 0.5, ε = 0.3. ρR = −0.05, clip(ρ) R = −0
 gradient of the loss 0.07 on log π); under zero-outside-clip it is 0, since ρ is already below 0.7.
 """
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -21,7 +20,7 @@ import torch
 from torch import Tensor
 
 from models.batch import Batch
-from models.objectives import Reports, require_weight
+from models.objectives import Reports, require_not_negative
 
 Bounds = tuple[float | Tensor, float | Tensor]
 Surrogate = Literal["stop-gradient", "ppo", "zero-outside-clip"]
@@ -42,11 +41,9 @@ class Objective:
     weight: float = 1.0
 
     def __post_init__(self) -> None:
-        require_weight(self.weight)
+        require_not_negative(weight=self.weight, kl=self.kl)
         if not 0 < self.clip < 1:
             raise ValueError("clip must lie between 0 and 1")
-        if not 0 <= self.kl < math.inf:
-            raise ValueError("kl must not be negative")
 
     def bounds(self, batch: Batch) -> Bounds:
         """Between which values the ratio counts; tensors are (B, T)."""

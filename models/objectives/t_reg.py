@@ -9,7 +9,6 @@ Worked example, α = 0.5, β = 0.1, m = 0: log π is −2 at the only token with
 0.693 + 0.5 · 0.5 · 0.1 · 0.4 · 2 = 0.713.
 """
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -20,16 +19,10 @@ from models.objectives import Reports, pairwise
 
 
 @dataclass(frozen=True)
-class Objective(pairwise.Objective):
+class Objective(pairwise.WithAlpha):
     """alpha: how much the token rewards count beside the pairs."""
 
     needs: ClassVar[frozenset[str]] = frozenset({"pairs", "pair_rewards"})
-    alpha: float = 0.5
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 <= self.alpha < math.inf:
-            raise ValueError("alpha must not be negative")
 
     def total(self, logprobs: Tensor, batch: Batch) -> tuple[Tensor, Reports]:
         loss, reports = super().total(logprobs, batch)

@@ -9,7 +9,6 @@ the sample have drifted by 3 nats in all, those along the rewrite by 1: the marg
 the loss −log σ(0.4) = 0.513.
 """
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -21,16 +20,10 @@ from models.objectives import pairwise
 
 
 @dataclass(frozen=True)
-class Objective(pairwise.Objective):
+class Objective(pairwise.WithAlpha):
     """alpha: how much a nat of drift counts."""
 
     needs: ClassVar[frozenset[str]] = frozenset({"pairs", "reference"})
-    alpha: float = 0.5
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 <= self.alpha < math.inf:
-            raise ValueError("alpha must not be negative")
 
     def margins(self, logprobs: Tensor, batch: Batch) -> Tensor:
         preferred, rejected = batch.score(KL).sum(1)[batch.pairs].unbind(1)

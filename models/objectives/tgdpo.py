@@ -7,7 +7,6 @@ Worked example, α = 0.5 and β = 0.1, one token each: ℓ = 2 and r̂ = 4 in th
 0.1 · (1 + 0.2) · 2 = 0.24, and 0.1 · (1 + 0.2) · (−1) = −0.12: the margin is 0.36, the loss −log σ(0.36) = 0.529.
 """
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -18,16 +17,10 @@ from models.objectives import pairwise
 
 
 @dataclass(frozen=True)
-class Objective(pairwise.Objective):
+class Objective(pairwise.WithAlpha):
     """alpha: how much the token reward counts."""
 
     needs: ClassVar[frozenset[str]] = frozenset({"pairs", "pair_rewards"})
-    alpha: float = 0.5
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 <= self.alpha < math.inf:
-            raise ValueError("alpha must not be negative")
 
     def token_weights(self, batch: Batch) -> Tensor:
         guidance = self.alpha * self.beta * batch.score("reward")

@@ -10,7 +10,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from models.batch import Batch
-from models.objectives import Reports, require_weight
+from models.objectives import Reports, require_not_negative
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Objective:
     weight: float = 1.0
 
     def __post_init__(self) -> None:
-        require_weight(self.weight)
+        require_not_negative(weight=self.weight)
 
     def count(self, batch: Batch) -> Tensor:
         return (batch.score("weight") != 0).sum()

@@ -24,10 +24,6 @@ from pydantic import BaseModel, Field, ValidationInfo, field_validator
 from tasks import parts
 
 
-class NoOptions(BaseModel, extra="forbid", frozen=True):
-    """The settings of a credit source that has none."""
-
-
 @dataclass(frozen=True)
 class Request:
     """What a credit source is asked about. inputs: policy (folder), samples and problems (whole tables), and those of
@@ -67,14 +63,9 @@ class CreditOptions(BaseModel, extra="forbid", frozen=True):
     @classmethod
     def with_defaults(cls, given: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
         """The settings with their defaults, so that equal ones have equal keys."""
-        if "credit" not in info.data:  # itself refused, which is reported
-            return given
-        if info.data["credit"] is None:
-            if given:
-                raise ValueError("settings need a credit source: name it as credit")
-            return given
-        full: dict[str, Any] = own_options(info.data["credit"], given).model_dump()
-        return full
+        if given and info.data.get("credit", "refused") is None:
+            raise ValueError("settings need a credit source: name it as credit")
+        return parts.with_defaults(__name__, info.data.get("credit"), given, "credit source")
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -96,15 +87,11 @@ class CreditOptions(BaseModel, extra="forbid", frozen=True):
         """The credit of each sample, in order. samples: rows; problems: by id."""
         assert self.credit is not None
         request = Request(inputs, samples, problems, self.batch_size, at)
-        given = source(self.credit).credit(own_options(self.credit, self.settings), request)
+        own = parts.options(__name__, self.credit, self.settings, "credit source")
+        given = source(self.credit).credit(own, request)
         return sorted(given, key=lambda one: one.row)
 
 
 def source(name: str) -> ModuleType:
     """The module of a credit source."""
     return parts.get(__name__, name, "credit source")
-
-
-def own_options(name: str, settings: Mapping[str, Any]) -> Any:
-    """A credit source's settings as an instance of its options."""
-    return parts.settings(getattr(source(name), "Options", NoOptions), settings, "settings")

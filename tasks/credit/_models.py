@@ -23,10 +23,11 @@ def examples_of(samples: Sequence[Mapping[str, Any]]) -> list[Example]:
 
 
 def model_of(request: Request, name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """The model of an input, and its tokenizer; UserError where it is not the policy's."""
+    """The model of an input, and its tokenizer; UserError where that is not the policy's."""
     model, tokenizer = policy.shared(request.inputs[name], request.at)
-    policys = policy.load_tokenizer(request.inputs["policy"])
-    check_same_tokens(tokenizer, policys, f"the {name.replace('_', ' ')}")
+    if name != "policy":
+        policys = policy.shared_tokenizer(request.inputs["policy"])
+        check_same_tokens(tokenizer, policys, f"the {name.replace('_', ' ')}")
     return model, tokenizer
 
 

@@ -13,8 +13,9 @@ import torch
 
 from models import policy
 from models.batch import Example
-from tasks.credit import NoOptions, Request, TokenCredit
+from tasks.credit import Request, TokenCredit
 from tasks.credit._models import logprobs_of
+from tasks.parts import NoOptions
 from tasks.prompts import solve_prompt
 
 

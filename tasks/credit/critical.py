@@ -12,8 +12,9 @@ and log(0.08): s = 1.28 / 1.36 = 0.941 for the first and 0.059 for the second.
 from collections.abc import Iterator
 
 from models.logprobs import contrasted_probabilities
-from tasks.credit import NoOptions, Request, TokenCredit
+from tasks.credit import Request, TokenCredit
 from tasks.credit._models import examples_of, model_of
+from tasks.parts import NoOptions
 
 NEEDS = ("right_model", "wrong_model")
 

@@ -7,7 +7,8 @@ The sequence-level supervision of edit-based methods as a token reward; a contro
 
 from collections.abc import Iterator
 
-from tasks.credit import NoOptions, Request, TokenCredit
+from tasks.credit import Request, TokenCredit
+from tasks.parts import NoOptions
 from tasks.records import read_table
 
 NEEDS = ("edits",)

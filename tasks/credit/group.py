@@ -9,8 +9,9 @@ times counts once.
 
 from collections.abc import Iterator
 
-from tasks.credit import NoOptions, Request, TokenCredit
+from tasks.credit import Request, TokenCredit
 from tasks.credit._groups import groups, scale
+from tasks.parts import NoOptions
 
 LEAST_SAMPLES = 2
 

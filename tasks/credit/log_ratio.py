@@ -8,8 +8,9 @@ With π_φ trained by DPO this is the token reward that DPO implies (Rafailov et
 
 from collections.abc import Iterator
 
-from tasks.credit import NoOptions, Request, TokenCredit
+from tasks.credit import Request, TokenCredit
 from tasks.credit._models import log_ratios
+from tasks.parts import NoOptions
 
 NEEDS = ("credit_model",)
 

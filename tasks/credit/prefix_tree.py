@@ -15,8 +15,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from tasks.credit import NoOptions, Request, TokenCredit
+from tasks.credit import Request, TokenCredit
 from tasks.credit._groups import groups, scale
+from tasks.parts import NoOptions
 
 LEAST_SAMPLES = 2
 

@@ -17,15 +17,7 @@ that asks a language model rewrites many samples at once and gives their rows (t
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
-
-from pydantic import BaseModel
-
-
-class NoOptions(BaseModel, extra="forbid", frozen=True):
-    """The settings of a teacher that has none."""
-
-    unkeyed: ClassVar[frozenset[str]] = frozenset()
+from typing import Any
 
 
 @dataclass(frozen=True)

@@ -81,8 +81,8 @@ class Checkout:
         (folder / "tasks").mkdir()
         (folder / "tasks" / "__init__.py").touch()
         real = Path(tasks.__file__).parent
-        for name in ("compare_predictions", "errors", "intervals", "page_answers", "page_samples", "page_statistics",
-                     "progress", "records", "token_texts", "word_diff", "work"):  # fmt: skip
+        for name in ("compare_predictions", "errors", "intervals", "measure_credit", "page_answers", "page_samples",
+                     "page_statistics", "progress", "records", "token_texts", "word_diff", "work"):  # fmt: skip
             (folder / "tasks" / f"{name}.py").symlink_to(real / f"{name}.py")
         for stage, (outputs, body) in STAGES.items():
             options = "".join(part.title() for part in stage.split("_")) + "Options"

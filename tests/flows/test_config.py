@@ -68,6 +68,20 @@ def test_a_runs_configuration_is_a_base_and_another_recipe_replaces_the_first():
     assert set(again.train_policy.objectives) == {"policy_gradient", "weighted_nll"}  # sft had the second alone
 
 
+@pytest.mark.parametrize(
+    ("first", "updates"), [([], 300), (["upstream.credit_model.updates=7"], 7)], ids=["inherited", "its own"]
+)
+def test_a_model_of_an_earlier_run_is_trained_as_the_policy_now_is_but_for_what_is_its_own(first, updates):
+    """config.json says of a model what it took from train_policy, too."""
+    then = ["train_policy.updates=300", "train_policy.optimisation.learning_rate=1e-3"]
+    base = load_config("smoke", "rto", sets=first).model_dump(mode="json")
+    again = load_config(base=base, sets=then)
+    assert again == load_config("smoke", "rto", sets=[*first, *then])
+    model = again.upstream["credit_model"]
+    assert (model.updates, model.optimisation.learning_rate) == (updates, 1e-3)
+    assert load_config(base=base) == load_config("smoke", "rto", sets=first)
+
+
 @pytest.mark.parametrize("recipe", names("recipes"))
 @pytest.mark.parametrize("before", ["rlmec", "rto", "dcpo", "ppo-instance"])
 def test_any_recipe_may_replace_that_of_a_run_with_its_credit_sources_settings(before, recipe):

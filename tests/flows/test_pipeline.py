@@ -158,3 +158,14 @@ def test_ctrl_c_marks_the_stage_and_the_pipeline_killed(bench):
 def test_a_commit_leaves_no_working_files(bench):
     bench.go()
     assert list((bench.folder / "home" / "work").iterdir()) == []
+
+
+@pytest.mark.parametrize(("label", "line"), [("train_policy", "none"), ("train_policy-dpo", "train_policy-dpo: none")])
+def test_a_users_mistake_in_one_of_several_stages_of_a_kind_says_in_which(bench, label, line):
+    from flows.control import Call
+    from flows.stage import naming
+
+    call = Call.of(0, "train_policy", bench.config_of().train_policy, label, True, {})
+    with pytest.raises(UserError) as error, naming(call):
+        raise UserError("none")
+    assert str(error.value) == line

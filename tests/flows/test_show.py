@@ -10,11 +10,11 @@ import pytest
 from flows import cli
 from flows.checkpoint import PLAIN
 from flows.home import quieten
-from flows.samples import pieces
 from flows.show import POSITIVE, visible
 from flows.store import Store, open_store
 from tasks.prompts import encode, solution_completion
 from tasks.records import read_table, table, write_table
+from tasks.token_texts import token_texts
 
 REFERENCE = "Tom has 12+5=17 apples.\nThe answer is 17."
 WRONG = "Tom has 12+5=18 apples.\nThe answer is 18."
@@ -187,10 +187,10 @@ def test_what_is_not_printable_is_an_escape():
 
 def test_the_texts_of_tokens_add_up_and_a_character_of_several_tokens_stands_with_the_last(tokenizer):
     text = "Tom × 12\ufffd é."
-    found = list(pieces(tokenizer, encode(tokenizer, text)))
+    found = token_texts(tokenizer.backend_tokenizer, encode(tokenizer, text))
     assert "".join(found) == text
     assert "×" in found  # of two bytes, and this tokenizer has none but bytes for it
-    assert list(pieces(tokenizer, encode(tokenizer, "×")[:1])) == ["\ufffd"]
+    assert token_texts(tokenizer.backend_tokenizer, encode(tokenizer, "×")[:1]) == ["\ufffd"]
 
 
 def test_json_has_every_number_and_nothing_else_on_standard_output(show, tokenizer):

@@ -4,6 +4,7 @@ import pytest
 import torch
 from scipy.stats import chisquare
 
+from models import policy
 from models.policy import Decoding, choose, complete, load, uniform
 
 PROMPTS = ["Tom has 12 apples.", "Question: Tom", "He buys 5 more. How many apples does Tom have now?\n"]
@@ -110,3 +111,11 @@ def test_pickled_weights_are_never_loaded(model, tokenizer, tmp_path):
     torch.save(model.state_dict(), tmp_path / "pytorch_model.bin")
     with pytest.raises(OSError, match="safetensors"):
         load(tmp_path)
+
+
+def test_a_shared_tokenizer_is_loaded_once_until_it_is_forgotten(policy_folder):
+    first = policy.shared_tokenizer(policy_folder)
+    assert policy.shared_tokenizer(policy_folder) is first
+    policy.forget_shared()
+    assert policy.shared_tokenizer(policy_folder) is not first
+    policy.forget_shared()

@@ -8,7 +8,6 @@ import torch
 
 from models import policy, tiny
 from tasks.credit import (
-    NoOptions,
     Request,
     contrast,
     critical,
@@ -23,6 +22,7 @@ from tasks.credit import (
     surprisal,
 )
 from tasks.errors import UserError
+from tasks.parts import NoOptions
 from tasks.prompts import solve_prompt
 from tasks.records import table, write_table
 

@@ -4,6 +4,7 @@ import json
 import re
 from xml.etree import ElementTree
 
+import polars as pl
 import pytest
 
 from flows.page import environment, visible
@@ -95,6 +96,27 @@ def test_where_the_policy_learns_from_the_teachers_rewrites_these_are_shown(run,
     assert [groups.count(name) for name in ("right", "mended", "wrong")] == [220, 140, 140]
     assert all("rewrites" in row and "teacher" not in row for row in rows if row["group"] == "mended")
     assert "140 of 280 rewrites of wrong samples were accepted" in page
+
+
+def test_the_credit_of_pairs_is_shown_where_no_stage_scores_all_samples(run, store, data_of, making):
+    """As under recipes cdpo, tgdpo and t-reg: of 560 samples the 140 with an accepted rewrite are half of a pair."""
+    credited = pl.read_parquet(store.fetch(run.stages["score"].outputs["token_rewards"])).join(
+        pl.read_parquet(store.fetch(run.stages["align"].outputs["edits"])), on="sample_id", how="semi"
+    )
+    halves = {f"{half}_{column}": column for half in ("sample", "rewrite") for column in ("logprobs", "rewards")}
+    pairs = credited.rename({"reference_logprobs": "logprobs"}).select("sample_id", **halves)
+    parent, made = making("cdpo")
+    made.stage("pair", {}, {"pairs": ("pairs", pairs)})
+    store.params(made.runs["pair"].run_id, {"credit": "mine/critical.py", "settings": {}})
+    shown = ("prepare", "sample", "teach", "train_reward_model", "rewrite")
+    made.runs = {**{name: run.stages[name] for name in shown}, **made.runs}
+    page = run_files(store, parent, made.summary(preset="toy", recipe="cdpo", seed=0), made.runs)["report.html"]
+    data = data_of(page)
+    assert "Of 560 samples 140 have them: those that are half of a pair." in " ".join(page.split())
+    assert (data["credit"], data["low"]) == ("critical", -0.1)
+    assert [row["group"] == "mended" for row in data["rows"]] == ["rewards" in row for row in data["rows"]]
+    assert not any("probabilities" in row for row in data["rows"])
+    assert "half of a pair" not in run.page
 
 
 def test_the_page_knows_its_credit_source_and_draws_the_curves_of_upstream_models(
