@@ -42,8 +42,8 @@ Command = Callable[[argparse.Namespace], int]
 def run(arguments: argparse.Namespace) -> int:
     """Run a pipeline; print its tables, or with --json its summary on standard output."""
     from flows.control import Control
+    from flows.method import run_pipeline
     from flows.report import show
-    from flows.rlmec import run_pipeline
     from flows.store import open_store
 
     base = None

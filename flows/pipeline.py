@@ -21,7 +21,7 @@ from flows.artifacts import Output, StageRun
 from flows.checkpoint import checkpoint
 from flows.control import Call, Control, Promised, Rules, rules, trace
 from flows.digests import DamagedError
-from flows.execution import Direct, Prefect
+from flows.execution import Direct
 from flows.home import home
 from flows.key import ROOTS, code_digest, stage_key
 from flows.notes import NOTE, run_note
@@ -219,7 +219,10 @@ def run_method(
     store = open_store()
     store.sweep()
     with ExitStack() as own:
-        engine = engine or own.enter_context(Prefect(config.execution))
+        if engine is None:
+            from flows.engine import Prefect
+
+            engine = own.enter_context(Prefect(config.execution))
         run = Pipeline(config, store, trace(method, config), control, engine, package)
         with parent_run(run, started, part):
             method(run, config)

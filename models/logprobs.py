@@ -10,12 +10,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-
 from models.batch import Batch, Example, collate
+from models.deferred import inference, torch
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from transformers import PreTrainedModel
 
 
@@ -79,7 +78,7 @@ def at_completions(values: Tensor, batch: Batch) -> Tensor:
     return torch.nn.functional.pad(values.masked_fill(~batch.completion[:, first:], 0.0), (first, 0))
 
 
-@torch.inference_mode()
+@inference
 def contrasted_probabilities(
     better: PreTrainedModel, worse: PreTrainedModel, examples: Sequence[Example], batch_size: int = 16
 ) -> Iterator[tuple[int, Tensor]]:
@@ -89,7 +88,7 @@ def contrasted_probabilities(
         yield from completions_of(rows, taken(2 * ours - theirs, batch).exp(), batch)
 
 
-@torch.inference_mode()
+@inference
 def completion_logprobs(
     model: PreTrainedModel, examples: Sequence[Example], batch_size: int = 16
 ) -> Iterator[tuple[int, Tensor]]:

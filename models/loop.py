@@ -16,17 +16,16 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
-import torch
-from torch import Tensor
-
 from models import processes
 from models.batch import Batch, Example, collate, micro_batches
 from models.checkpoints import Checkpoints, Stateful
+from models.deferred import torch
 from models.logprobs import KL, logprobs_and_kl, precise_head, token_logprobs
 from models.objectives import Objective
 from models.sharding import is_sharded, shard, whole
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from transformers import PreTrainedModel
 
 NOTHING = Example([0], [0])  # what a process reads that has nothing left while others have

@@ -9,11 +9,10 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import torch
-
 from models import processes
 from models.batch import Example
 from models.checkpoints import Stateful
+from models.deferred import torch
 from models.loop import NotEnoughMemoryError, Optimisation, train
 from models.objectives import Objective, weighted_nll
 from tasks.errors import UserError

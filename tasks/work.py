@@ -10,6 +10,8 @@ What a shard holds depends on its span alone, so the table does not depend on ho
 nor on how many threads, processes or machines shared it.
 """
 
+from __future__ import annotations
+
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,10 +21,10 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import polars as pl
-import torch
 
 from models import policy
 from models.checkpoints import Checkpoints
+from models.deferred import torch
 from tasks.progress import Log, counting
 from tasks.records import read_table, table, write_table
 

@@ -9,15 +9,18 @@ Worked example, β = 0.05: a wrong sample became 4 nats likelier than under the 
 −log 0.45 = 0.798.
 """
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
-from typing import ClassVar
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, ClassVar
 
 from models.batch import Batch
+from models.deferred import torch
 from models.objectives import Reports, require_weight
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)

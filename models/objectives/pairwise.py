@@ -7,15 +7,18 @@ Worked example, β = 0.1: the rewrite became 3 nats likelier than under the refe
 likely. The margin is 0.1 · (3 + 2) = 0.5, the loss −log σ(0.5) = 0.474.
 """
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
-from typing import ClassVar
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, ClassVar
 
 from models.batch import Batch
+from models.deferred import torch
 from models.objectives import Reports, require_weight
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)

@@ -13,17 +13,20 @@ Worked example: R = −0.1, ρ = 0.5, ε = 0.3. ρR = −0.05, clip(ρ) R = −0
 gradient of the loss 0.07 on log π); under zero-outside-clip it is 0, since ρ is already below 0.7.
 """
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Literal
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 from models.batch import Batch
+from models.deferred import torch
 from models.objectives import Reports, require_weight
 
-Bounds = tuple[float | Tensor, float | Tensor]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Bounds: TypeAlias = "tuple[float | Tensor, float | Tensor]"
 Surrogate = Literal["stop-gradient", "ppo", "zero-outside-clip"]
 Normalisation = Literal["nonzero", "tokens", "sequences"]
 

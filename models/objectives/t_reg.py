@@ -9,14 +9,17 @@ Worked example, α = 0.5, β = 0.1, m = 0: log π is −2 at the only token with
 0.693 + 0.5 · 0.5 · 0.1 · 0.4 · 2 = 0.713.
 """
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
-from typing import ClassVar
-
-from torch import Tensor
+from typing import TYPE_CHECKING, ClassVar
 
 from models.batch import Batch
 from models.objectives import Reports, pairwise
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)

@@ -9,15 +9,18 @@ the sample have drifted by 3 nats in all, those along the rewrite by 1: the marg
 the loss −log σ(0.4) = 0.513.
 """
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
-from typing import ClassVar
-
-from torch import Tensor
+from typing import TYPE_CHECKING, ClassVar
 
 from models.batch import Batch
 from models.logprobs import KL
 from models.objectives import pairwise
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from flows.control import Control
 from flows.execution import Direct
 from flows.home import quieten
 from flows.key import code_digest, imports, stage_key, tree_digest
+from flows.method import method
 from flows.pipeline import run_method
-from flows.rlmec import method
 from flows.samples import Scored
 from flows.store import open_store
 from models.batch import Example, collate
