@@ -5,6 +5,7 @@ Everything heavy is imported inside the commands, so that `rlmec --help` and `rl
 """
 
 import argparse
+import gc
 import json
 import shlex
 import shutil
@@ -34,6 +35,7 @@ from tasks.errors import UserError
 if TYPE_CHECKING:
     from flows.config import RunConfig
 
+OBJECTS = 10_000  # new ones between two searches for garbage: imports make many that stay, which took 0.4 s to search
 FULL_BYTES = 1 << 20  # a disk with less room than this is what made a command fail
 
 Command = Callable[[argparse.Namespace], int]
@@ -291,6 +293,7 @@ def terminate(number: int, frame: object) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     arguments = parser().parse_args(argv)
+    gc.set_threshold(OBJECTS)
     quieten()
     signal.signal(signal.SIGTERM, terminate)
     try:

@@ -95,7 +95,7 @@ class Pipeline:
         done = self.engine.stage(call.label, lambda: self._finish(call))
         self.done.append(done)
         if self.parent:
-            self.announce(done)
+            self.announce([done])
         if call.label == self.rules.last:
             raise _StopError
         return done.run.outputs
@@ -104,13 +104,14 @@ class Pipeline:
         """A checkpoint of the user's, asked through its chat template or in plain text."""
         return checkpoint(self.store, name, chat_template)
 
-    def announce(self, done: Done) -> None:
-        """Link a finished stage to the parent run and say so."""
+    def announce(self, finished: Sequence[Done]) -> None:
+        """Link finished stages to the parent run and say so."""
         assert self.parent is not None
-        say_remarks(done.label, done.remarks)
-        self.store.tag(self.parent, {f"rlmec.stage.{done.label}": done.run.run_id})
-        how = f"reused from run {done.run.run_id[:8]}, " if done.reused else ""
-        say(f"{done.label}: {how}{done.run.seconds:.1f} s")
+        self.store.tag(self.parent, {f"rlmec.stage.{done.label}": done.run.run_id for done in finished})
+        for done in finished:
+            say_remarks(done.label, done.remarks)
+            how = f"reused from run {done.run.run_id[:8]}, " if done.reused else ""
+            say(f"{done.label}: {how}{done.run.seconds:.1f} s")
 
     def _finish(self, call: Call) -> Done:
         """Take, find or compute one stage."""
@@ -243,8 +244,8 @@ def reused(method: Method, config: Any, control: Control, package: str = "tasks"
     except _StopError:
         pass
     with parent_run(run, started):
-        for done in run.done:
-            run.announce(done)
+        run.announce(run.done)
+        say("Every stage is in the store: nothing is computed, and Prefect is not started")
     return run.outcome
 
 
