@@ -4,7 +4,8 @@ A stage that goes through many rows is cut into shards. Each becomes a small tab
 under another name and then renamed, so a kill loses only the shards in progress, and the next start goes on with
 those that are missing. A stage gives `Work.table` a function from a span of rows to their part of the table:
 
-    samples = work.table("samples", 4000, 128, partial(sample_shard, options, inputs, seed), "sample", log)
+    make = partial(score_shard, options, inputs)
+    scores = work.table(out / "token_rewards.parquet", 4000, 128, make, "score", log)
 
 What a shard holds depends on its span alone, so the table does not depend on how often the work was interrupted,
 nor on how many threads, processes or machines shared it.
@@ -26,7 +27,7 @@ from models import policy
 from models.checkpoints import Checkpoints
 from models.deferred import torch
 from tasks.progress import Log, counting
-from tasks.records import read_table, table, write_table
+from tasks.records import join_tables, scan_table, table, write_table
 
 
 class Span(NamedTuple):
@@ -68,12 +69,22 @@ class Work:
     sharded: bool = False
 
     def table(
-        self, name: str, rows: int, size: int, make: Callable[[Span], pl.DataFrame], label: str, log: Log
-    ) -> pl.DataFrame:
-        """Table `name` from the parts that `make` makes of spans of `size` rows, in the order of rows.
+        self, path: Path, rows: int, size: int, make: Callable[[Span], pl.DataFrame], label: str, log: Log
+    ) -> pl.LazyFrame:
+        """Write the table that the file `path` is named after, from the parts that `make` makes of spans of `size`
+        rows, in the order of rows. It is returned to be read from there: it may be larger than the memory.
 
         Logs shards, and shards_resumed: how many of them were there already.
         """
+        with self.parts(path.stem, rows, size, make, label, log) as parts:
+            join_tables(path.stem, parts, path)
+        return scan_table(path.stem, path)
+
+    @contextmanager
+    def parts(
+        self, name: str, rows: int, size: int, make: Callable[[Span], pl.DataFrame], label: str, log: Log
+    ) -> Iterator[list[Path]]:
+        """The files of `table`'s parts, in order: an empty one where there are no rows."""
         with self._place() as folder:
             wanted = spans(rows, size)
             missing = [span for span in wanted if not part(folder, name, span).is_file()]
@@ -83,7 +94,10 @@ class Work:
                 for span in self.each(partial(commit_shard, make, folder, name, torch.get_num_threads()), missing):
                     counter.advance(span.end - span.first)
             policy.forget_shared()
-            return pl.concat([table(name, []), *(read_table(name, part(folder, name, span)) for span in wanted)])
+            if not wanted:
+                wanted = [Span(0, 0)]
+                write_table(table(name, []), name, part(folder, name, wanted[0]))
+            yield [part(folder, name, span) for span in wanted]
 
     @contextmanager
     def _place(self) -> Iterator[Path]:
