@@ -79,7 +79,7 @@ def evaluate(
     problems = read_table("problems", inputs["problems"], ["source", "problem_id", "subject"])
     make = partial(evaluate_shard, options, inputs, seed)
     made = work.table(out / "predictions.parquet", len(problems), options.shard_size, make, "evaluate", log)
-    predictions = made.drop("completion").collect(engine="streaming")
+    predictions = made.drop("completion").collect()
     subjects = problems.rename({"source": "benchmark"})
     judged = predictions.join(subjects, on=["benchmark", "problem_id"], how="left", maintain_order="left")
     rows = pl.DataFrame(list(accuracy_rows(judged, options.samples)), schema=ACCURACY, orient="row")

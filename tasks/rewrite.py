@@ -176,7 +176,7 @@ def row_of(
 
 def judged(rewrites: pl.LazyFrame) -> pl.DataFrame:
     """What the figures need of each rewrite: everything but its ids and its text, and whether its equations hold."""
-    own = rewrites.select(pl.exclude("rewrite_ids", "rewrite")).collect(engine="streaming")
+    own = rewrites.select(pl.exclude("rewrite_ids", "rewrite")).collect()
     texts = rewrites.select("rewrite")
     holds = [
         every_equation_holds(text)

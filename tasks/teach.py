@@ -92,7 +92,7 @@ def teach(
     with book_of(options, work.lasting, log) as book:
         make = partial(teach_shard, options, inputs, book)
         made = work.table(out / "rewrites.parquet", len(wrong), options.shard_size, make, "teach", log)
-    frame = made.select("edit_fraction", "reject_reason").collect(engine="streaming")
+    frame = made.select("edit_fraction", "reject_reason").collect()
     accepted = frame.filter(pl.col("reject_reason").is_null())
     reasons = Counter(frame["reject_reason"].drop_nulls())
     log(
