@@ -5,6 +5,7 @@ Everything heavy is imported inside the commands, so that `rlmec --help` and `rl
 """
 
 import argparse
+import gc
 import json
 import shlex
 import shutil
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from flows.pipeline import Outcome
     from flows.store import Store
 
+OBJECTS = 10_000  # new ones between two searches for garbage: imports make many that stay, which took 0.4 s to search
 FULL_BYTES = 1 << 20  # a disk with less room than this is what made a command fail
 
 Command = Callable[[argparse.Namespace], int]
@@ -44,8 +46,8 @@ Command = Callable[[argparse.Namespace], int]
 def run(arguments: argparse.Namespace) -> int:
     """Run a pipeline; print its tables, or with --json its summary on standard output."""
     from flows.control import Control
+    from flows.method import run_pipeline
     from flows.report import show
-    from flows.rlmec import run_pipeline
     from flows.store import open_store
 
     base = None
@@ -284,6 +286,7 @@ def terminate(number: int, frame: object) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     arguments = parser().parse_args(argv)
+    gc.set_threshold(OBJECTS)
     quieten()
     signal.signal(signal.SIGTERM, terminate)
     try:

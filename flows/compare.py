@@ -21,12 +21,13 @@ from pydantic import BaseModel, Field, model_validator
 
 from flows.config import DEFAULT_PRESET, RunConfig, load_config
 from flows.control import Control
-from flows.execution import Direct, Prefect
+from flows.engine import Prefect
+from flows.execution import Direct
+from flows.method import command, method
 from flows.metrics import MetricLog
 from flows.notes import NOTE, caveats, comparison_note
 from flows.page.publish import publish_comparison
 from flows.pipeline import Outcome, Part, run_method
-from flows.rlmec import command, method
 from flows.server import prefect_server
 from flows.stage import say
 from flows.store import Store, open_store

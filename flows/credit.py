@@ -19,12 +19,12 @@ from pydantic import BaseModel, Field
 
 from flows.config import DEFAULT_PRESET, RunConfig, validated
 from flows.control import Control
-from flows.execution import Prefect
+from flows.engine import Prefect
+from flows.method import begin, material
 from flows.metrics import MetricLog
 from flows.notes import NOTE, credit_note
 from flows.page.publish import CREDIT, log_tables
 from flows.pipeline import Outcome, Part, run_method
-from flows.rlmec import begin, material
 from flows.server import prefect_server
 from flows.stage import say
 from flows.store import Store, open_store

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from prefect import flow
 from pydantic import BaseModel, Field
 
 from flows.control import Control
@@ -48,7 +47,6 @@ def method(run: Any, config: EvaluationConfig) -> None:
         run("compare_predictions", CompareOptions(), predictions=predictions, against=against["predictions"])
 
 
-@flow(name="evaluate")
 def evaluate(config: EvaluationConfig, force: list[str] | None = None) -> Outcome:
     """The evaluation as a Prefect flow."""
     return run_method(method, config, Control(tuple(force or ()), command="rlmec evaluate"))
@@ -79,4 +77,10 @@ def evaluation_config(
 def run_evaluation(config: EvaluationConfig, force: tuple[str, ...] = ()) -> Outcome:
     """Evaluate; what is in the store already is not computed again."""
     control = Control(force, command="rlmec evaluate")
-    return reused_or(method, config, control, lambda: evaluate(config, list(force)))
+
+    def as_flow() -> Outcome:
+        from prefect import flow
+
+        return flow(name="evaluate")(evaluate)(config, list(force))
+
+    return reused_or(method, config, control, as_flow)

@@ -18,11 +18,11 @@ from prefect import flow
 from flows.config import RunConfig
 from flows.control import Control
 from flows.key import stage_seed
+from flows.method import command, method
 from flows.notes import NOTE, run_note
 from flows.page.publish import publish_run
 from flows.pipeline import Outcome, Part, run_method
 from flows.registry import champion, promote, register_policy, registered_name
-from flows.rlmec import command, method
 from flows.server import prefect_server
 from flows.stage import say
 from flows.store import Store, open_store

@@ -12,9 +12,10 @@ import ast
 import hashlib
 import importlib.util
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from pydantic import BaseModel
 
@@ -99,47 +100,62 @@ def locate(name: str, roots: tuple[str, ...]) -> Path | None:
     return None
 
 
-@cache
 def imports(path: Path, name: str) -> tuple[str, ...]:
     """Every name that could be a module in the import statements of a file, wherever they stand."""
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     names: list[str] = []
-    for node in ast.walk(ast.parse(path.read_bytes())):
+    for node in read(path).imports:
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
+        else:
             source = "." * node.level + (node.module or "")
             base = importlib.util.resolve_name(source, package) if node.level else source
             names += [base, *(f"{base}.{alias.name}" for alias in node.names)]
     return tuple(names)
 
 
-# Read once a process: an edit made while a pipeline runs must not reach the keys of code loaded before it.
-@cache
 def tree_digest(path: Path) -> str:
     """The hash of a file's syntax tree without docstrings, comments and line numbers."""
-    return hashlib.sha256("".join(shape(ast.parse(path.read_bytes()))).encode()).hexdigest()
+    return read(path).digest
 
 
-def shape(node: object) -> Iterator[str]:
-    """A syntax tree as text. Unlike `ast.dump` it leaves out empty fields, which differ between Pythons."""
+class Source(NamedTuple):
+    """What a key needs of a file."""
+
+    digest: str
+    imports: tuple[ast.Import | ast.ImportFrom, ...]
+
+
+# Read once a process: an edit made while a pipeline runs must not reach the keys of code loaded before it.
+@cache
+def read(path: Path) -> Source:
+    """A file's digest and import statements."""
+    tree = ast.parse(path.read_bytes())
+    found = tuple(node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom))
+    text: list[str] = []
+    write_shape(tree, text)
+    return Source(hashlib.sha256("".join(text).encode()).hexdigest(), found)
+
+
+def write_shape(node: object, text: list[str]) -> None:
+    """Append a syntax tree as text. Unlike `ast.dump` it leaves out empty fields, which differ between Pythons."""
     if isinstance(node, ast.AST):
-        yield f"({type(node).__name__}"
+        text.append(f"({type(node).__name__}")
         for field, value in ast.iter_fields(node):
             if field == "body" and isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
                 value = without_docstring(value)
             if value is not None and value != [] and field != "kind":
-                yield f" {field}="
-                yield from shape(value)
-        yield ")"
+                text.append(f" {field}=")
+                write_shape(value, text)
+        text.append(")")
     elif isinstance(node, list):
-        yield "["
+        text.append("[")
         for item in node:
-            yield from shape(item)
-            yield ","
-        yield "]"
+            write_shape(item, text)
+            text.append(",")
+        text.append("]")
     else:
-        yield repr(node)
+        text.append(repr(node))
 
 
 def without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:

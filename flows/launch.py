@@ -19,9 +19,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
 from pydantic import BaseModel
 
+from models.deferred import torch
 from tasks.errors import UserError
 from tasks.process import LOG, WATCHED
 from tasks.progress import Log

@@ -21,7 +21,7 @@ from flows.artifacts import Output, StageRun
 from flows.checkpoint import checkpoint
 from flows.control import Call, Control, Promised, Rules, rules, trace
 from flows.digests import DamagedError
-from flows.execution import Direct, Prefect
+from flows.execution import Direct
 from flows.home import home
 from flows.key import ROOTS, code_digest, stage_key
 from flows.notes import NOTE, run_note
@@ -97,7 +97,7 @@ class Pipeline:
         done = self.engine.stage(call.label, lambda: self._finish(call))
         self.done.append(done)
         if self.parent:
-            self.announce(done)
+            self.announce([done])
         if call.label == self.rules.last:
             raise _StopError
         return done.run.outputs
@@ -106,13 +106,14 @@ class Pipeline:
         """A checkpoint of the user's, asked through its chat template or in plain text."""
         return checkpoint(self.store, name, chat_template)
 
-    def announce(self, done: Done) -> None:
-        """Link a finished stage to the parent run and say so."""
+    def announce(self, finished: Sequence[Done]) -> None:
+        """Link finished stages to the parent run and say so."""
         assert self.parent is not None
-        say_remarks(done.label, done.remarks)
-        self.store.tag(self.parent, {f"rlmec.stage.{done.label}": done.run.run_id})
-        how = f"reused from run {done.run.run_id[:8]}, " if done.reused else ""
-        say(f"{done.label}: {how}{done.run.seconds:.1f} s")
+        self.store.tag(self.parent, {f"rlmec.stage.{done.label}": done.run.run_id for done in finished})
+        for done in finished:
+            say_remarks(done.label, done.remarks)
+            how = f"reused from run {done.run.run_id[:8]}, " if done.reused else ""
+            say(f"{done.label}: {how}{done.run.seconds:.1f} s")
 
     def _finish(self, call: Call) -> Done:
         """Take, find or compute one stage."""
@@ -227,7 +228,10 @@ def run_method(
     store = open_store()
     store.sweep()
     with ExitStack() as own:
-        engine = engine or own.enter_context(Prefect(config.execution))
+        if engine is None:
+            from flows.engine import Prefect
+
+            engine = own.enter_context(Prefect(config.execution))
         run = Pipeline(config, store, trace(method, config), control, engine, package)
         with parent_run(run, started, part):
             method(run, config)
@@ -248,8 +252,8 @@ def reused(method: Method, config: Any, control: Control, package: str = "tasks"
     except _StopError:
         pass
     with parent_run(run, started):
-        for done in run.done:
-            run.announce(done)
+        run.announce(run.done)
+        say("Every stage is in the store: nothing is computed, and Prefect is not started")
     return run.outcome
 
 

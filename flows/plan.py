@@ -15,10 +15,10 @@ import polars as pl
 
 from flows.checkpoint import check_safetensors
 from flows.control import Control, trace
+from flows.method import method
 from flows.pipeline import in_store
 from flows.registry import registered_model
 from flows.report import errors_console, plain_table
-from flows.rlmec import method
 from flows.store import open_store
 from models import policy, tiny
 from models.size import TRAINING_BYTES, WEIGHT_BYTES, forward_flops, parameter_count, training_flops

@@ -23,13 +23,13 @@ def register_policy(store: Store, trained: StageRun, summary: dict[str, Any]) ->
     model = trained.outputs["model"]
     name = registered_name(summary["preset"])
     use_as_default(store)
-    try:
-        store.client.create_registered_model(name)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise
     version = existing_version(store, name, model.model_id)
     if version is None:
+        try:
+            store.client.create_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
         source = f"models:/{model.model_id}"
         made = store.client.create_model_version(name, source, trained.run_id, model_id=model.model_id)
         version = str(made.version)

@@ -17,8 +17,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from prefect.runtime import flow_run, task_run
-
 from flows.artifacts import StageRun
 from flows.control import Call, source_of
 from flows.digests import DamagedError
@@ -126,6 +124,8 @@ def describe(store: Store, run_id: str, call: Call, package: str, seconds: float
 
 def stage_tags(call: Call, key: str, code: str) -> dict[str, str]:
     """What a stage's run says of itself: its key, Prefect's ids, and the run that each input came from."""
+    from prefect.runtime import flow_run, task_run
+
     return {
         "rlmec.kind": "stage",
         "rlmec.stage": call.stage,

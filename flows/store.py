@@ -198,7 +198,7 @@ class Store:
         problems: list[str] = []
         for run in self.search(f"tags.`rlmec.key` = '{key}' and attributes.status = 'FINISHED'"):
             try:
-                return self.stage_run(run.info.run_id), problems
+                return self._stage_run(run), problems
             except DamagedError as error:
                 problems.append(f"{error} in run {run.info.run_id}")
         return None, problems
@@ -217,8 +217,10 @@ class Store:
 
     def stage_run(self, run_id: str) -> StageRun:
         """A finished run's outputs after their check; DamagedError names a file that is not whole."""
-        run = self.client.get_run(run_id)
-        return artifacts.load(self.client, run, self.folder / "work/cache" / run_id)
+        return self._stage_run(self.client.get_run(run_id))
+
+    def _stage_run(self, run: Run) -> StageRun:
+        return artifacts.load(self.client, run, self.folder / "work/cache" / run.info.run_id)
 
     def fetch(self, output: Output) -> Path:
         """A local path of an output's files."""

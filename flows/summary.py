@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from mlflow.entities import Metric
@@ -51,8 +52,9 @@ def build(config: Any, done: Sequence["Done"], numbers: Numbers, seconds: float)
     }
 
 
-def stage_metrics(store: "Store", run_id: str) -> dict[str, float]:
-    """The latest value of every metric of a stage's run."""
+@lru_cache(maxsize=1024)
+def stage_metrics(store: "Store", run_id: str) -> Mapping[str, float]:
+    """The latest value of every metric of a stage's run, which is finished, so that they stay as they are."""
     return dict(store.client.get_run(run_id).data.metrics)
 
 

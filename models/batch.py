@@ -6,12 +6,16 @@ id, which may equal EOS. What the model reads is another matter: there examples 
 (`models/layout.py`).
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
+from models.deferred import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 from models.layout import Layout, cost, lay_out, tree_size
 

@@ -19,9 +19,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-import torch
-
 from models import processes
+from models.deferred import torch
 from models.sharding import collected, like
 
 if TYPE_CHECKING:

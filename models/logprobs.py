@@ -10,13 +10,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-
 from models.batch import Batch, Example, collate, micro_batches
+from models.deferred import inference, torch
 from models.layout import shared_width
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from transformers import PreTrainedModel
 
 
@@ -79,7 +78,7 @@ def at_completions(values: Tensor, batch: Batch) -> Tensor:
     return found.masked_scatter(batch.completion, values[batch.layout.terms])
 
 
-@torch.inference_mode()
+@inference
 def contrasted_probabilities(
     better: PreTrainedModel, worse: PreTrainedModel, examples: Sequence[Example], batch_size: int = 16
 ) -> Iterator[tuple[int, Tensor]]:
@@ -89,7 +88,7 @@ def contrasted_probabilities(
         yield from completions_of(rows, taken(2 * ours - theirs, batch).exp(), batch)
 
 
-@torch.inference_mode()
+@inference
 def completion_logprobs(
     model: PreTrainedModel, examples: Sequence[Example], batch_size: int = 16
 ) -> Iterator[tuple[int, Tensor]]:

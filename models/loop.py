@@ -17,12 +17,10 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
-import torch
-from torch import Tensor
-
 from models import processes
 from models.batch import Batch, Example, collate, micro_batches
 from models.checkpoints import Checkpoints, Stateful
+from models.deferred import torch
 from models.layout import shared_width
 from models.logprobs import KL, logprobs_and_kl, token_logprobs
 from models.objectives import Objective
@@ -30,6 +28,7 @@ from models.sharding import is_sharded, shard, whole
 from models.threads import in_threads, replica
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from transformers import PreTrainedModel
 
 NOTHING = Example([0], [0])  # what a process reads that has nothing left while others have

@@ -18,9 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from models import processes
+from models.deferred import torch
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

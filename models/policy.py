@@ -16,14 +16,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-
 from models import processes
+from models.deferred import inference, torch
 from models.sharding import collected, is_sharded
 from models.threads import replica
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 FEW = 32  # tokens that nearly always hold the nucleus
@@ -147,7 +146,7 @@ def uniform(seed: int, count: int) -> Tensor:
     return torch.rand(count, generator=generator, dtype=torch.float64)
 
 
-@torch.inference_mode()
+@inference
 def decode(
     prompts: Sequence[Sequence[int]],
     model: PreTrainedModel,

@@ -11,27 +11,27 @@ out of memory. Whoever starts the processes joins them first, see `tasks/process
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
-
-import torch
-import torch.distributed as dist
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from models.batch import Example, units
+from models.deferred import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def is_one_of_several() -> bool:
-    return dist.is_available() and dist.is_initialized()
+    return torch.distributed.is_available() and torch.distributed.is_initialized()
 
 
 def world() -> int:
     """How many processes there are."""
-    return dist.get_world_size() if is_one_of_several() else 1
+    return torch.distributed.get_world_size() if is_one_of_several() else 1
 
 
 def rank() -> int:
     """Which of them this is, from 0. The first one writes and logs."""
-    return dist.get_rank() if is_one_of_several() else 0
+    return torch.distributed.get_rank() if is_one_of_several() else 0
 
 
 def share(examples: Sequence[Example]) -> list[Example]:
@@ -45,7 +45,7 @@ def summed(value: Tensor) -> Tensor:
     """The sum of a tensor over all processes."""
     if is_one_of_several():
         value = value.clone()
-        dist.all_reduce(value)
+        torch.distributed.all_reduce(value)
     return value
 
 
@@ -59,14 +59,14 @@ def gathered(value: Any) -> list[Any]:
     if not is_one_of_several():
         return [value]
     found: list[Any] = [None] * world()
-    dist.all_gather_object(found, value)
+    torch.distributed.all_gather_object(found, value)
     return found
 
 
 def wait() -> None:
     """Until every process is here."""
     if is_one_of_several():
-        dist.barrier()
+        torch.distributed.barrier()
 
 
 def sum_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
@@ -80,4 +80,4 @@ def sum_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
         if count:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
-            dist.all_reduce(parameter.grad)
+            torch.distributed.all_reduce(parameter.grad)

@@ -1,7 +1,13 @@
 """Token rewards from the GRM's token probabilities (RLMEC, arXiv 2401.06081, equation 4)."""
 
-import torch
-from torch import Tensor
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from models.deferred import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def token_rewards(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
+from models.deferred import torch
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig

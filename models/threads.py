@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, TypeVar
 
-import torch
+from models.deferred import torch
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

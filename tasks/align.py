@@ -10,18 +10,19 @@ default `b` counts as edited; a deletion at the very end marks nothing.
 """
 
 from collections.abc import Mapping, Sequence
-from itertools import islice
+from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+import polars as pl
 from pydantic import BaseModel, Field
 from rapidfuzz.distance import Levenshtein
 
-from tasks.progress import Log, silent, track
-from tasks.records import mean, rewritten_samples, table, write_table
-from tasks.work import ALONE, Work
+from tasks.progress import Log, silent
+from tasks.records import accepted_rewrites, count, rewritten_samples, table
+from tasks.work import ALONE, Span, Work
 
-PAIRS_AT_ONCE = 10_000  # as Python lists; the tables around them take a fiftieth of the memory
+PAIRS_AT_ONCE = 10_000  # pairs in a shard: as Python lists they take some fifty times the memory of a table
 
 
 class EditOp(NamedTuple):
@@ -78,24 +79,40 @@ def align(
     work: Work = ALONE,
 ) -> None:
     """inputs: samples, rewrites. Writes edits, a row for each accepted rewrite. Nothing here is random."""
-    pairs = rewritten_samples(inputs, ["completion_ids"])
+    pairs = count(accepted_rewrites(inputs["rewrites"], ["sample_id"]))
+    make = partial(align_shard, options, inputs)
+    log(figures(work.table(out / "edits.parquet", pairs, PAIRS_AT_ONCE, make, "align", log)))
+
+
+def align_shard(options: AlignOptions, inputs: Mapping[str, Path], span: Span) -> pl.DataFrame:
+    """The edits of a span of the accepted rewrites."""
+    pairs = rewritten_samples(inputs, ["completion_ids"], span)
     rows = (
         edits_row(sample_id, sample_ids, rewrite_ids, options.mark_after_delete)
-        for sample_id, rewrite_ids, _, sample_ids in track(pairs.iter_rows(), "align", len(pairs), "pairs")
+        for sample_id, rewrite_ids, _, sample_ids in pairs.iter_rows()
     )
-    edits = table("edits", [])
-    while part := list(islice(rows, PAIRS_AT_ONCE)):
-        edits.extend(table("edits", part))
-    write_table(edits, "edits", out / "edits.parquet")
-    kinds = edits["kinds"].explode().drop_nulls()
-    log(
-        {
-            "pairs": len(edits),
-            "edits_per_pair": len(kinds) / max(len(edits), 1),
-            **{f"edits/{kind}": int((kinds == kind).sum()) for kind in ("replace", "insert", "delete")},
-            "edited_share": mean(edits["rewrite_edited"].explode()),
-        }
+    return table("edits", list(rows))
+
+
+def figures(edits: pl.LazyFrame) -> dict[str, float]:
+    """What the stage logs: edits by kind, and the share of the rewrites' tokens that they mark."""
+    kinds, marks = pl.col("kinds").list, pl.col("rewrite_edited").list
+    found = (
+        edits.select(kinds.count_matches(kind).sum().alias(kind) for kind in ("replace", "insert", "delete"))
+        .collect(engine="streaming")
+        .row(0, named=True)
     )
+    pairs, edited, tokens = (
+        edits.select(pl.len(), marks.sum().sum().alias("edited"), marks.len().sum().alias("tokens"))
+        .collect(engine="streaming")
+        .row(0)
+    )
+    return {
+        "pairs": pairs,
+        "edits_per_pair": sum(found.values()) / max(pairs, 1),
+        **{f"edits/{kind}": number for kind, number in found.items()},
+        "edited_share": edited / max(tokens, 1),
+    }
 
 
 def edits_row(

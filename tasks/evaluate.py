@@ -22,7 +22,7 @@ from pydantic import BaseModel, Field
 from models.policy import Decoding
 from tasks.intervals import interval
 from tasks.progress import Log, silent
-from tasks.records import read_table, table, write_table
+from tasks.records import read_table, table
 from tasks.solve import solve_span
 from tasks.work import ALONE, Span, Work
 
@@ -78,8 +78,8 @@ def evaluate(
     """
     problems = read_table("problems", inputs["problems"], ["source", "problem_id", "subject"])
     make = partial(evaluate_shard, options, inputs, seed)
-    predictions = work.table("predictions", len(problems), options.shard_size, make, "evaluate", log)
-    write_table(predictions, "predictions", out / "predictions.parquet")
+    made = work.table(out / "predictions.parquet", len(problems), options.shard_size, make, "evaluate", log)
+    predictions = made.drop("completion").collect()
     subjects = problems.rename({"source": "benchmark"})
     judged = predictions.join(subjects, on=["benchmark", "problem_id"], how="left", maintain_order="left")
     rows = pl.DataFrame(list(accuracy_rows(judged, options.samples)), schema=ACCURACY, orient="row")

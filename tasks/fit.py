@@ -4,16 +4,16 @@ progress, logs its numbers and goes on from its last checkpoint."""
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
-
-import torch
 
 from models import processes
 from models.batch import Example
 from models.checkpoints import Stateful
+from models.deferred import torch
 from models.loop import NotEnoughMemoryError, Optimisation, train
 from models.objectives import Objective, weighted_nll
 from tasks.errors import UserError
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 T = TypeVar("T")
+KEPT = 16_384  # examples, of a kilobyte to ten
 IMITATION: Mapping[str, Objective] = {"weighted_nll": weighted_nll.Objective()}
 
 
@@ -44,11 +45,25 @@ def shuffled_cycle(items: Sequence[T], seed: int) -> Iterator[T]:
         yield from order
 
 
+class Made(Sequence[Example]):
+    """Examples that `make` makes of rows when a batch draws them: all at once they would take more memory than the
+    tables that they are made of. The latest are kept, so that those of a small table are made once."""
+
+    def __init__(self, rows: int, make: Callable[[int], Example]) -> None:
+        self.rows, self.make = range(rows), lru_cache(maxsize=KEPT)(make)
+
+    def __getitem__(self, row: Any) -> Any:
+        return self.make(self.rows[row])
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
 def batches(examples: Sequence[Example], size: int, seed: int) -> Iterator[list[Example]]:
     """Endless batches of `size` examples; each example comes once a pass."""
-    cycle = shuffled_cycle(examples, seed)
+    cycle = shuffled_cycle(range(len(examples)), seed)
     while True:
-        yield list(islice(cycle, size))
+        yield [examples[row] for row in islice(cycle, size)]
 
 
 class History:

@@ -6,17 +6,21 @@ pair, by the exact McNemar test and a paired bootstrap.
 """
 
 from collections.abc import Sequence
+from math import sqrt
 
+Z = 1.959963984540054  # the standard normal distribution has 97.5 % below it
 RESAMPLES = 9_999
 RESAMPLES_AT_ONCE = 500  # bounds the memory
 
 
 def wilson(right: int, total: int) -> tuple[float, float]:
-    """The 95 % Wilson score interval of a share: 8 of 10 → (0.490, 0.943)."""
-    from scipy.stats import binomtest  # slow to import, as all of scipy.stats
-
-    interval = binomtest(right, total).proportion_ci(confidence_level=0.95, method="wilson")
-    return float(interval.low), float(interval.high)
+    """The 95 % Wilson score interval of a share: 8 of 10 → (0.490, 0.943). As Newcombe (1998) writes it, and to the bit
+    as scipy.stats has it, which takes half a second to import."""
+    share, spread = right / total, Z * Z
+    centre, divisor = 2 * total * share + spread, 2 * (total + spread)
+    half = Z / divisor * sqrt(4 * total * share * (1 - share) + spread)
+    low, high = centre / divisor - half, centre / divisor + half
+    return (low if right else 0.0), (high if right < total else 1.0)
 
 
 def interval(scores: Sequence[float], seed: int = 0) -> tuple[float, float]:

@@ -20,7 +20,7 @@ import polars as pl
 from models.batch import Example
 from tasks.errors import UserError
 from tasks.prompts import line_spans, solution_completion, solve_prompt
-from tasks.records import by_id, read_table
+from tasks.records import ById, read_table
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -64,9 +64,7 @@ class Lessons:
         self.options, self.tokenizer = options, tokenizer
         self.samples = samples = read_table("samples", inputs["samples"], list(SAMPLE))
         self.groups = samples["problem_id"].rank("dense").cast(pl.Int64) - 1
-        self.problems = (
-            by_id(read_table("problems", inputs["problems"]), "problem_id") if options.reads_problems else {}
-        )
+        self.problems = ById(read_table("problems", inputs["problems"]), "problem_id") if options.reads_problems else {}
         self.beside = {
             name: Beside(samples, name, inputs[name], columns)
             for name, columns in BESIDE.items()

@@ -27,7 +27,7 @@ from pydantic import BaseModel
 
 from tasks.errors import UserError
 from tasks.progress import Log, silent
-from tasks.records import read_table
+from tasks.records import among, read_table, scan_table
 from tasks.work import ALONE, Work
 
 FIGURES = ("auc_first_error", "auc_all", "hit_rate", "precision", "recall")
@@ -62,7 +62,8 @@ def measure_credit(
     Writes credit_quality: a row a group of samples, with `samples`, `tokens` and FIGURES, null where there is nothing
     to tell apart. UserError where no sample has a teacher's rewrite. Nothing here is random."""
     edits = read_table("edits", inputs["edits"], ["sample_id", "kinds", "source_positions"])
-    scores = read_table("token_rewards", inputs["token_rewards"], ["sample_id", "probabilities", "rewards"])
+    scored = scan_table("token_rewards", inputs["token_rewards"], ["sample_id", "probabilities", "rewards"])
+    scores = among(scored, edits, "sample_id")  # those of the samples that a teacher rewrote
     reason = pl.col("reject_reason")
     fate = pl.when(reason.is_null()).then(pl.lit("right")).when(reason.is_in(FAILED)).then(pl.lit("failed"))
     outcomes = read_table("rewrites", inputs["rewrites"], ["sample_id", "reject_reason"]).select(

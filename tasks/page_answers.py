@@ -14,7 +14,7 @@ import polars as pl
 from tasks.compare_predictions import scores
 from tasks.intervals import RESAMPLES
 from tasks.page_samples import clipped, problem_part
-from tasks.records import by_id, problems_of, read_table
+from tasks.records import ById, problems_of, read_table
 from tasks.word_diff import word_diff
 
 COLUMNS = ["benchmark", "problem_id", "number", "completion", "extracted_answer", "is_right"]
@@ -96,7 +96,7 @@ def duel_rows(
     found = picked(disagreements(predictions), recipes, each)
     asked = problems_of(found, problems)
     answers = {
-        key: by_id(first_answers(path).join(found.filter(seed=key[1]), on=["benchmark", "problem_id"], how="semi")
+        key: ById(first_answers(path).join(found.filter(seed=key[1]), on=["benchmark", "problem_id"], how="semi")
                    .with_columns(key=pl.col("benchmark") + "/" + pl.col("problem_id")), "key")
         for key, path in predictions.items()
     }  # fmt: skip

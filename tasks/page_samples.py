@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from tasks.records import by_id, problems_of, read_table
+from tasks.records import ById, among, problems_of, read_table, scan_table
 from tasks.word_diff import word_diff
 
 if TYPE_CHECKING:
@@ -58,11 +58,14 @@ def sample_rows(tables: Tables, tokenizer: Tokenizer | None, most: int) -> Itera
     picked = chosen(tables["samples"], tables.get("rewrites"), most)
     wanted = picked.select("sample_id")
     samples = picked.select("sample_id", "group").join(
-        read_table("samples", tables["samples"]), on="sample_id", how="left", maintain_order="left"
+        among(scan_table("samples", tables["samples"]), wanted, "sample_id"),
+        on="sample_id",
+        how="left",
+        maintain_order="left",
     )
     problems = problems_of(samples, tables["train"])
     parts = {
-        name: by_id(read_table(table, tables[name]).join(wanted, on="sample_id", how="semi"), "sample_id")
+        name: ById(among(scan_table(table, tables[name]), wanted, "sample_id"), "sample_id")
         for name, table in (("token_rewards", "token_rewards"), ("edits", "edits"), ("rewrites", "rewrites"),
                             ("teacher", "rewrites"))
         if name in tables

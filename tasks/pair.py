@@ -17,7 +17,7 @@ from models.batch import Example
 from models.logprobs import completion_logprobs
 from tasks.credit import CreditOptions
 from tasks.progress import Log, silent
-from tasks.records import problems_of, rewritten_samples, table, write_table
+from tasks.records import accepted_rewrites, count, problems_of, rewritten_samples, table
 from tasks.work import ALONE, Span, Work
 
 COLUMNS = ["problem_id", "prompt_ids", "completion_ids", "completion"]
@@ -53,15 +53,15 @@ def pair(
 ) -> None:
     """inputs: policy (folder), samples, rewrites, problems, and what the credit source needs. Writes pairs. Nothing
     here is random."""
-    count = len(rewritten_samples(inputs, COLUMNS))
-    frame = work.table("pairs", count, options.shard_size, partial(pair_shard, options, inputs), "pair", log)
-    write_table(frame, "pairs", out / "pairs.parquet")
-    log({"pairs": count})
+    pairs = count(accepted_rewrites(inputs["rewrites"], ["sample_id"]))
+    make = partial(pair_shard, options, inputs)
+    work.table(out / "pairs.parquet", pairs, options.shard_size, make, "pair", log)
+    log({"pairs": pairs})
 
 
 def pair_shard(options: PairOptions, inputs: Mapping[str, Path], span: Span) -> pl.DataFrame:
     """A span of the pairs."""
-    frame = rewritten_samples(inputs, COLUMNS)[span.first : span.end]
+    frame = rewritten_samples(inputs, COLUMNS, span)
     halves = [half for row in frame.iter_rows(named=True) for half in (sample_of(row), rewrite_of(row))]
     at = policy.device(options.device)
     rewards: list[list[float] | None] = [None] * len(halves)

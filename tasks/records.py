@@ -10,7 +10,7 @@ sees half a file, and its columns are checked on reading, so a table of another 
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ import polars as pl
 from tasks.errors import UserError
 
 IDS = pl.List(pl.Int32)
+ROWS_IN_GROUP = 4096  # of a Parquet file: what a reader that goes through it holds at once
 
 SCHEMAS: dict[str, dict[str, pl.DataType | type[pl.DataType]]] = {
     "problems": {
@@ -111,7 +112,7 @@ def write_table(frame: pl.DataFrame, name: str, path: Path) -> None:
     schema: Mapping[str, pl.DataType | type[pl.DataType]] = SCHEMAS[name]
     frame = frame.select(pl.col(column).cast(kind) for column, kind in schema.items())
     partial = path.with_name(f".{path.name}.partial")
-    frame.write_parquet(partial)
+    frame.write_parquet(partial, row_group_size=ROWS_IN_GROUP)
     os.replace(partial, path)
 
 
@@ -121,19 +122,41 @@ def read_table(
     """Read table `name`, some of its columns, or rows first … end − 1; a UserError names the file and the column
     that is missing or of another type."""
     first, end = rows or (0, None)
+    return scan_table(name, path, columns).slice(first, None if end is None else end - first).collect()
+
+
+def scan_table(name: str, path: Path, columns: list[str] | None = None) -> pl.LazyFrame:
+    """As `read_table`, but only the columns are looked at now: what is made of it need not hold all rows."""
     try:
         found = pl.scan_parquet(path)
         lacking = [column for column in LATER.get(name, ()) if column not in found.collect_schema()]
         found = found.with_columns(pl.lit(None, SCHEMAS[name][column]).alias(column) for column in lacking)
         chosen = found.select(columns or pl.all())
-        frame = chosen.slice(first, None if end is None else end - first).collect()
+        schema = chosen.collect_schema()
     except (FileNotFoundError, pl.exceptions.ComputeError, pl.exceptions.ColumnNotFoundError) as error:
         raise UserError(f"{path}: cannot be read as a table of {name} ({error})") from error
     for column in columns or SCHEMAS[name]:
-        kind, held = SCHEMAS[name][column], frame.schema.get(column)
+        kind, held = SCHEMAS[name][column], schema.get(column)
         if held != kind:
             raise UserError(f"{path}: column {column!r} of {name} should be {kind}, but is {held}")
-    return frame
+    return chosen
+
+
+Keep = Callable[[pl.LazyFrame], pl.LazyFrame]
+
+
+def whole(part: pl.LazyFrame) -> pl.LazyFrame:
+    """All rows."""
+    return part
+
+
+def join_tables(name: str, parts: Sequence[Path], path: Path, keep: Keep = whole) -> None:
+    """Write the rows that `keep` leaves of each part, one part after the other, as table `name`. No more than a few
+    parts are in memory, and the same parts give the same bytes, however many threads polars has."""
+    partial = path.with_name(f".{path.name}.partial")
+    joined = pl.concat([keep(scan_table(name, part)) for part in parts])
+    joined.sink_parquet(partial, row_group_size=ROWS_IN_GROUP)
+    os.replace(partial, path)
 
 
 def derive_seed(seed: int, *parts: object) -> int:
@@ -141,30 +164,67 @@ def derive_seed(seed: int, *parts: object) -> int:
     return int(stable_id(seed, *parts), 16) >> 1
 
 
-def by_id(frame: pl.DataFrame, column: str) -> dict[str, dict[str, Any]]:
-    """The frame's rows as dicts, keyed by an id column, in the frame's order."""
-    return {row[column]: row for row in frame.iter_rows(named=True)}
+class ById(Mapping[str, dict[str, Any]]):
+    """The frame's rows by an id column, in the frame's order: made into dicts, which take ten times the memory, when
+    they are asked for."""
+
+    def __init__(self, frame: pl.DataFrame, column: str) -> None:
+        self.frame = frame
+        self.places = {row_id: place for place, row_id in enumerate(frame[column])}
+
+    def __getitem__(self, row_id: str) -> dict[str, Any]:
+        return self.frame.row(self.places[row_id], named=True)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.places)
+
+    def __len__(self) -> int:
+        return len(self.places)
 
 
-def problems_of(samples: pl.DataFrame, problems: Path) -> dict[str, dict[str, Any]]:
+def problems_of(samples: pl.DataFrame, problems: Path) -> ById:
     """The problems of some samples, by problem_id, from the whole table of problems."""
-    wanted = samples.select(pl.col("problem_id").unique())
-    return by_id(read_table("problems", problems).join(wanted, on="problem_id", how="semi"), "problem_id")
+    return ById(among(scan_table("problems", problems), samples, "problem_id"), "problem_id")
 
 
-def wrong_samples(samples: Path) -> pl.DataFrame:
-    """The wrong ones of the samples table, by sample id. Ids are hashes, so the first of them are a fair draw that
-    does not change when samples are added elsewhere."""
-    return read_table("samples", samples).filter(~pl.col("is_right")).sort("sample_id")
+def among(table: pl.LazyFrame, frame: pl.DataFrame, column: str) -> pl.DataFrame:
+    """The rows of a table whose id is in a column of `frame`, in the table's order."""
+    wanted = frame.lazy().select(pl.col(column).unique())
+    return table.join(wanted, on=column, how="semi", maintain_order="left").collect(engine="streaming")
 
 
-def rewritten_samples(inputs: Mapping[str, Path], columns: list[str]) -> pl.DataFrame:
-    """(sample_id, rewrite_ids, rewrite) of each accepted rewrite, in the rewrites' order, and these columns of its
-    sample. inputs: samples, rewrites."""
-    rewrites = read_table("rewrites", inputs["rewrites"], ["sample_id", "rewrite_ids", "rewrite", "reject_reason"])
-    samples = read_table("samples", inputs["samples"], ["sample_id", *columns])
-    kept = rewrites.filter(pl.col("reject_reason").is_null()).drop("reject_reason")
+def wrong_ids(samples: Path) -> pl.DataFrame:
+    """(sample_id) of the wrong samples, sorted. Ids are hashes, so the first of them are a fair draw that does not
+    change when samples are added elsewhere."""
+    found = scan_table("samples", samples, ["sample_id", "is_right"]).filter(~pl.col("is_right"))
+    return found.select("sample_id").collect(engine="streaming").sort("sample_id")
+
+
+def wrong_samples(samples: Path, rows: tuple[int, int]) -> pl.DataFrame:
+    """Rows first … end − 1 of the wrong samples in the order of their ids."""
+    first, end = rows
+    return among(scan_table("samples", samples), wrong_ids(samples)[first:end], "sample_id").sort("sample_id")
+
+
+def accepted_rewrites(rewrites: Path, columns: list[str]) -> pl.LazyFrame:
+    """These columns of the accepted rewrites."""
+    found = scan_table("rewrites", rewrites, [*columns, "reject_reason"])
+    return found.filter(pl.col("reject_reason").is_null()).drop("reject_reason")
+
+
+def rewritten_samples(inputs: Mapping[str, Path], columns: list[str], rows: tuple[int, int]) -> pl.DataFrame:
+    """(sample_id, rewrite_ids, rewrite) of accepted rewrites first … end − 1, in the rewrites' order, and these columns
+    of its sample. inputs: samples, rewrites."""
+    first, end = rows
+    rewrites = accepted_rewrites(inputs["rewrites"], ["sample_id", "rewrite_ids", "rewrite"])
+    kept = rewrites.slice(first, end - first).collect(engine="streaming")
+    samples = among(scan_table("samples", inputs["samples"], ["sample_id", *columns]), kept, "sample_id")
     return kept.join(samples, on="sample_id", how="left", validate="1:1", maintain_order="left")
+
+
+def count(table: pl.LazyFrame) -> int:
+    """How many rows there are."""
+    return int(table.select(pl.len()).collect(engine="streaming").item())
 
 
 def mean(values: pl.Series) -> float:

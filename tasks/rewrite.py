@@ -22,7 +22,7 @@ from models.policy import Completion, Decoding, complete
 from tasks.equations import every_equation_holds
 from tasks.progress import Log, silent
 from tasks.prompts import decode, end, grm_parts, line_spans, locate_prompt, parse_located_line, rewrite_prompt
-from tasks.records import mean, problems_of, read_table, table, write_table, wrong_samples
+from tasks.records import accepted_rewrites, mean, problems_of, table, wrong_ids, wrong_samples
 from tasks.rewrites import Acceptance, rewrite_row
 from tasks.work import ALONE, Span, Work
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 LOCATE_TOKENS = 8
+TEXTS_AT_ONCE = 16_384
 
 
 class RewriteOptions(BaseModel, extra="forbid", frozen=True):
@@ -57,9 +58,9 @@ def rewrite(
     Greedy decoding has no use for the seed.
     """
     make = partial(rewrite_shard, options, inputs)
-    wrong = wrong_samples(inputs["samples"])
-    frame = work.table("rewrites", len(wrong), options.shard_size, make, "rewrite", log)
-    write_table(frame, "rewrites", out / "rewrites.parquet")
+    wrong = len(wrong_ids(inputs["samples"]))
+    made = work.table(out / "rewrites.parquet", wrong, options.shard_size, make, "rewrite", log)
+    frame = judged(made)
     log(
         {
             "wrong_samples": len(frame),
@@ -67,7 +68,7 @@ def rewrite(
             "unparsable_locates": int(frame["located_step"].is_null().sum()),
         }
     )
-    teacher = read_table("rewrites", inputs["teacher_rewrites"])
+    teacher = accepted_rewrites(inputs["teacher_rewrites"], ["sample_id", "located_step"]).collect(engine="streaming")
     for group, numbers in quality(frame, teacher, pl.read_parquet(inputs["pairs"])):
         log({f"{name}/{group}": value for name, value in numbers.items()})
 
@@ -75,7 +76,7 @@ def rewrite(
 def rewrite_shard(options: RewriteOptions, inputs: Mapping[str, Path], span: Span) -> pl.DataFrame:
     """The GRM's rewrites of a span of the wrong samples."""
     model, tokenizer = policy.shared(inputs["reward_model"], policy.device(options.device))
-    samples = wrong_samples(inputs["samples"])[span.first : span.end]
+    samples = wrong_samples(inputs["samples"], span)
     problems = problems_of(samples, inputs["problems"])
     given = [(sample, problems[sample["problem_id"]]) for sample in samples.iter_rows(named=True)]
     located = locate(model, tokenizer, given, options)
@@ -173,15 +174,26 @@ def row_of(
     )
 
 
+def judged(rewrites: pl.LazyFrame) -> pl.DataFrame:
+    """What the figures need of each rewrite: everything but its ids and its text, and whether its equations hold."""
+    own = rewrites.select(pl.exclude("rewrite_ids", "rewrite")).collect()
+    texts = rewrites.select("rewrite")
+    holds = [
+        every_equation_holds(text)
+        for first in range(0, len(own), TEXTS_AT_ONCE)
+        for text in texts.slice(first, TEXTS_AT_ONCE).collect()["rewrite"]
+    ]
+    return own.with_columns(holds=pl.Series(holds, dtype=pl.Boolean))
+
+
 def quality(
     rewrites: pl.DataFrame, teacher: pl.DataFrame, pairs: pl.DataFrame
 ) -> Iterator[tuple[str, dict[str, float]]]:
-    """The GRM's quality apart for samples whose pair it was trained on, never saw, or that have no pair."""
-    steps = teacher.filter(pl.col("reject_reason").is_null()).select("sample_id", teacher_step="located_step")
-    judged = (
-        rewrites.join(pairs, on="sample_id", how="left", maintain_order="left")
-        .join(steps, on="sample_id", how="left", maintain_order="left")
-        .with_columns(holds=pl.Series([every_equation_holds(text) for text in rewrites["rewrite"]], dtype=pl.Boolean))
+    """The GRM's quality apart for samples whose pair it was trained on, never saw, or that have no pair. rewrites: as
+    `judged` gives them; teacher: accepted ones."""
+    steps = teacher.select("sample_id", teacher_step="located_step")
+    known = rewrites.join(pairs, on="sample_id", how="left", maintain_order="left").join(
+        steps, on="sample_id", how="left", maintain_order="left"
     )
     groups = {
         "trained": pl.col("trained"),
@@ -189,7 +201,7 @@ def quality(
         "unpaired": pl.col("trained").is_null(),
     }
     for group, chosen in groups.items():
-        part = judged.filter(chosen)
+        part = known.filter(chosen)
         if not len(part):
             continue
         numbers = {

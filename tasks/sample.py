@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field, ValidationInfo, field_validator
 from models.policy import Decoding
 from tasks import parts
 from tasks.progress import Log, silent
-from tasks.records import mean, read_table, stable_id, table, write_table
+from tasks.records import join_tables, read_table, stable_id, table
 from tasks.solve import SAMPLERS, Solution, solve_span
 from tasks.work import ALONE, Span, Work
 
@@ -56,10 +56,15 @@ def sample(
     """inputs: policy (folder), problems (table). Writes samples."""
     problems = read_table("problems", inputs["problems"], ["problem_id"])[: options.problems]
     make = partial(sample_shard, options, inputs, seed)
-    frame = work.table("samples", len(problems), options.shard_size, make, "sample", log)
-    kept = frame.unique(["problem_id", "completion"], keep="first", maintain_order=True)
-    write_table(kept, "samples", out / "samples.parquet")
-    log(figures(frame, kept))
+    path = out / "samples.parquet"
+    with work.parts("samples", len(problems), options.shard_size, make, "sample", log) as parts:
+        join_tables("samples", parts, path, distinct)
+        log(figures(pl.scan_parquet(parts), pl.scan_parquet(path)))
+
+
+def distinct(samples: pl.LazyFrame) -> pl.LazyFrame:
+    """The first of each text; all completions of a problem are in the same shard."""
+    return samples.unique(["problem_id", "completion"], keep="first", maintain_order=True)
 
 
 def sample_shard(options: SampleOptions, inputs: Mapping[str, Path], seed: int, span: Span) -> pl.DataFrame:
@@ -94,16 +99,19 @@ def sample_row(problem_id: str, solution: Solution) -> dict[str, object]:
     }
 
 
-def figures(frame: pl.DataFrame, kept: pl.DataFrame) -> dict[str, float]:
+def figures(every: pl.LazyFrame, kept: pl.LazyFrame) -> dict[str, float]:
     """What the stage logs: accuracy over all completions, and what is left without repetitions."""
-    lengths = frame["completion_ids"].list.len()
+    is_right, lengths = pl.col("is_right"), pl.col("completion_ids").list.len()
+    of_all = every.select(
+        completions=pl.len(),
+        right_share=is_right.mean().fill_null(0.0),
+        truncated_share=(pl.col("finish_reason") == "length").mean().fill_null(0.0),
+        completion_tokens_mean=lengths.mean().fill_null(0.0),
+        ids_from_text=pl.col("ids_from_text").sum(),
+    )
+    left = kept.select(samples=pl.len(), samples_right=is_right.sum(), samples_wrong=(~is_right).sum())
     return {
-        "completions": len(frame),
-        "right_share": mean(frame["is_right"]),
-        "truncated_share": mean(frame["finish_reason"] == "length"),
-        "completion_tokens_mean": mean(lengths),
-        "ids_from_text": int(frame["ids_from_text"].sum()),
-        "samples": len(kept),
-        "samples_right": int(kept["is_right"].sum()),
-        "samples_wrong": int((~kept["is_right"]).sum()),
+        name: value
+        for found in (of_all, left)
+        for name, value in found.collect(engine="streaming").row(0, named=True).items()
     }

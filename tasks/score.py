@@ -16,7 +16,7 @@ from models.logprobs import completion_logprobs
 from tasks import parts
 from tasks.credit import CreditOptions
 from tasks.progress import Log, silent
-from tasks.records import mean, problems_of, read_table, table, write_table
+from tasks.records import problems_of, read_table, table
 from tasks.work import ALONE, Span, Work
 
 
@@ -50,8 +50,7 @@ def score(
     Writes token_rewards. Nothing here is random."""
     is_right = read_table("samples", inputs["samples"], ["is_right"])["is_right"]
     make = partial(score_shard, options, inputs)
-    scores = work.table("token_rewards", len(is_right), options.shard_size, make, "score", log)
-    write_table(scores, "token_rewards", out / "token_rewards.parquet")
+    scores = work.table(out / "token_rewards.parquet", len(is_right), options.shard_size, make, "score", log)
     log(figures(scores, is_right))
 
 
@@ -78,13 +77,24 @@ def score_shard(options: ScoreOptions, inputs: Mapping[str, Path], span: Span) -
     return table("token_rewards", rows)
 
 
-def figures(scores: pl.DataFrame, is_right: pl.Series) -> dict[str, float]:
-    """Reward means for right and wrong samples, and the share of tokens with a negative reward."""
-    tokens = scores.select("rewards").with_columns(is_right=is_right).explode("rewards")
-    rewards = tokens["rewards"]
-    numbers = {"samples": float(len(scores)), "negative_token_share": mean(rewards < 0)}
-    for name, chosen in (("right", tokens["is_right"]), ("wrong", ~tokens["is_right"])):
-        group = rewards.filter(chosen)
-        if len(group):
-            numbers |= {f"reward_mean/{name}": mean(group), f"nonzero_share/{name}": mean(group != 0)}
+def figures(scores: pl.LazyFrame, is_right: pl.Series) -> dict[str, float]:
+    """What the stage logs: over all tokens the share of negative rewards, and apart for right and wrong samples."""
+    each = pl.element()
+    found = scores.select(
+        tokens=pl.col("rewards").list.len(),
+        **{
+            name: pl.col("rewards").list.eval(value.cast(pl.Float64)).list.sum()
+            for name, value in (("negative", each < 0), ("nonzero", each != 0), ("reward", each))
+        },
+    ).collect(engine="streaming")  # four numbers a sample, not its tokens
+    numbers = {"samples": float(len(found)), "negative_token_share": share(found, "negative")}
+    for name, chosen in (("right", is_right), ("wrong", ~is_right)):
+        group = found.filter(chosen)
+        if group["tokens"].sum():
+            numbers |= {f"reward_mean/{name}": share(group, "reward"), f"nonzero_share/{name}": share(group, "nonzero")}
     return numbers
+
+
+def share(found: pl.DataFrame, name: str) -> float:
+    """A sum by the number of tokens, 0 where there are none."""
+    return float(found[name].sum() / max(int(found["tokens"].sum()), 1))

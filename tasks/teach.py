@@ -23,7 +23,7 @@ from tasks import parts, teachers
 from tasks.equations import every_equation_holds
 from tasks.progress import Log, silent
 from tasks.prompts import decode, encode, line_spans, without_eos
-from tasks.records import mean, problems_of, table, write_table, wrong_samples
+from tasks.records import mean, problems_of, table, wrong_ids, wrong_samples
 from tasks.rewrites import Acceptance, first_changed_line, rewrite_row, spliced_ids
 from tasks.verify import verdict
 from tasks.work import ALONE, Span, Work
@@ -85,11 +85,11 @@ def teach(
 ) -> None:
     """inputs: samples, problems, tokenizer (folder). Writes rewrites. No teacher has a use for the seed: a rewrite
     depends on what is asked alone. Also logs what the teacher's answers cost, where they may cost something."""
-    wrong = wrong_samples(inputs["samples"])[: options.samples]
+    wrong = wrong_ids(inputs["samples"])[: options.samples]
     with book_of(options, work.lasting, log) as book:
         make = partial(teach_shard, options, inputs, book)
-        frame = work.table("rewrites", len(wrong), options.shard_size, make, "teach", log)
-    write_table(frame, "rewrites", out / "rewrites.parquet")
+        made = work.table(out / "rewrites.parquet", len(wrong), options.shard_size, make, "teach", log)
+    frame = made.select("edit_fraction", "reject_reason").collect()
     accepted = frame.filter(pl.col("reject_reason").is_null())
     reasons = Counter(frame["reject_reason"].drop_nulls())
     log(
@@ -112,7 +112,7 @@ def book_of(options: TeachOptions, folder: Path | None, log: Log) -> AbstractCon
 def teach_shard(options: TeachOptions, inputs: Mapping[str, Path], book: Any, span: Span) -> pl.DataFrame:
     """The teacher's rewrites of a span of the wrong samples."""
     tokenizer = policy.shared_tokenizer(inputs["tokenizer"])
-    samples = wrong_samples(inputs["samples"])[span.first : span.end]
+    samples = wrong_samples(inputs["samples"], span)
     problems = problems_of(samples, inputs["problems"])
     pairs = [(sample, problems[sample["problem_id"]]) for sample in samples.iter_rows(named=True)]
     teacher = source(options.teacher)

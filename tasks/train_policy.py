@@ -20,7 +20,7 @@ from models.lora import Lora, adapted, merged
 from models.objectives import Objective
 from tasks import parts
 from tasks.errors import UserError
-from tasks.fit import History, batches, fit, shuffled_cycle
+from tasks.fit import History, Made, batches, fit, shuffled_cycle
 from tasks.lessons import Lessons
 from tasks.progress import Log, silent
 from tasks.records import derive_seed, read_table
@@ -170,13 +170,11 @@ def train_policy(
     log({"updates": updates, "tokens_trained": history.tokens})
 
 
-def reference_examples(
-    tokenizer: PreTrainedTokenizerBase, problems: Path, options: TrainPolicyOptions
-) -> list[Example]:
+def reference_examples(tokenizer: PreTrainedTokenizerBase, problems: Path, options: TrainPolicyOptions) -> Made:
     """The reference solution of every problem, to be imitated."""
     verdict = True if options.prompt == "verdict" else None
-    rows = read_table("problems", problems).iter_rows(named=True)
-    return [reference_example(tokenizer, problem, verdict) for problem in rows]
+    frame = read_table("problems", problems, ["question", "options", "solution"])
+    return Made(len(frame), lambda row: reference_example(tokenizer, frame.row(row, named=True), verdict))
 
 
 def mixed_batches(

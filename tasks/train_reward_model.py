@@ -22,7 +22,7 @@ from models.batch import Example
 from models.loop import Optimisation
 from models.lora import Lora, adapted, merged
 from tasks.errors import UserError
-from tasks.fit import IMITATION, History, batches, fit, imitated
+from tasks.fit import IMITATION, History, Made, batches, fit, imitated
 from tasks.progress import Log, silent
 from tasks.prompts import (
     check_same_tokens,
@@ -32,11 +32,15 @@ from tasks.prompts import (
     locate_prompt,
     rewrite_prompt,
 )
-from tasks.records import by_id, derive_seed, read_table
+from tasks.records import ById, accepted_rewrites, among, derive_seed, read_table, scan_table
 from tasks.work import ALONE, Work
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+
+ASKED = ("problem_id", "question", "options", "solution")
+SAMPLE = ("sample_id", "problem_id", "completion_ids")
 
 
 class TrainRewardModelOptions(BaseModel, extra="forbid", frozen=True):
@@ -74,25 +78,26 @@ def train_reward_model(
     check_tokenizer(tokenizer)
     if "tokenizer" in inputs:
         check_same_tokens(tokenizer, policy.load_tokenizer(inputs["tokenizer"]), "the reward model")
-    problems = by_id(read_table("problems", inputs["problems"]), "problem_id")
-    samples = read_table("samples", inputs["samples"])
-    pairs = accepted_pairs(samples, read_table("rewrites", inputs["rewrites"]), options.unseen_share)
+    problems = ById(read_table("problems", inputs["problems"], list(ASKED)), "problem_id")
+    pairs = accepted_pairs(inputs, options.unseen_share)
     trained = pairs.filter("trained")
     if not len(trained):
         raise UserError(
             "no teacher rewrite was accepted, so the reward model has nothing to learn from: look at reject_reason "
             "in the rewrites table of stage teach, and sample more problems (sample.problems) if there are few"
         )
-    right = samples.filter("is_right").sort("sample_id").head(round(options.copies * len(trained)))
-    asked = [(row, parts_of(row, problems, options)) for row in trained.iter_rows(named=True)]
-    examples = [
-        *(locate_example(tokenizer, pair, parts, options.locate_weight) for pair, parts in asked),
-        *(rewrite_example(tokenizer, pair["rewrite_ids"], parts) for pair, parts in asked),
-        *(
-            rewrite_example(tokenizer, row["completion_ids"], parts_of(row, problems, options))  # a copy
-            for row in right.iter_rows(named=True)
-        ),
-    ]
+    right = right_samples(inputs["samples"], round(options.copies * len(trained)))
+
+    def example(number: int) -> Example:
+        """Those that locate come first, then the rewrites, then the copies."""
+        is_copy, place = number >= 2 * len(trained), number % len(trained)
+        row = right.row(number - 2 * len(trained), named=True) if is_copy else trained.row(place, named=True)
+        parts = parts_of(row, problems, options)
+        if number < len(trained):
+            return locate_example(tokenizer, row, parts, options.locate_weight)
+        return rewrite_example(tokenizer, row["completion_ids" if is_copy else "rewrite_ids"], parts)
+
+    examples = Made(2 * len(trained) + len(right), example)
     updates = options.updates or max(1, round(options.epochs * len(examples) / options.batch_size))
     steps = batches(examples, options.batch_size, derive_seed(seed, "order"))
     history = History(log)
@@ -105,15 +110,21 @@ def train_reward_model(
     log({"pairs_trained": len(trained), "pairs_unseen": len(pairs) - len(trained), "copies": len(right)})
 
 
-def accepted_pairs(samples: pl.DataFrame, rewrites: pl.DataFrame, unseen_share: float) -> pl.DataFrame:
+def accepted_pairs(inputs: Mapping[str, Path], unseen_share: float) -> pl.DataFrame:
     """Accepted rewrites beside their samples, with `trained` false for the problems held out (by their id)."""
     place = pl.col("problem_id").map_elements(held_out_place, return_dtype=pl.Float64)
-    return (
-        rewrites.filter(pl.col("reject_reason").is_null())
-        .select("sample_id", "located_step", "rewrite_ids")
-        .join(samples, on="sample_id", how="inner", maintain_order="left")
-        .with_columns(trained=place >= unseen_share)
-    )
+    columns = ["sample_id", "located_step", "rewrite_ids"]
+    rewrites = accepted_rewrites(inputs["rewrites"], columns).collect(engine="streaming")
+    samples = among(scan_table("samples", inputs["samples"], list(SAMPLE)), rewrites, "sample_id")
+    pairs = rewrites.join(samples, on="sample_id", how="inner", maintain_order="left")
+    return pairs.with_columns(trained=place >= unseen_share)
+
+
+def right_samples(samples: Path, most: int) -> pl.DataFrame:
+    """The first right samples in the order of their ids."""
+    right = scan_table("samples", samples, ["sample_id", "is_right"]).filter("is_right").select("sample_id")
+    chosen = right.collect(engine="streaming").sort("sample_id").head(most)
+    return among(scan_table("samples", samples, list(SAMPLE)), chosen, "sample_id").sort("sample_id")
 
 
 def held_out_place(problem_id: str) -> float:

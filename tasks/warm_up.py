@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import BaseModel, Field
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from models import policy, processes, tiny
 from models.batch import Example
@@ -69,6 +68,8 @@ def warm_up(
 
     Logs development_accuracy at each look, and band_reached (0 or 1) where a band is wanted.
     """
+    from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
     problems = list(read_table("problems", inputs["train"]).iter_rows(named=True))
     development = list(read_table("problems", inputs["development"]).head(options.check_problems).iter_rows(named=True))
     shape = options.architecture

@@ -4,11 +4,14 @@ A stage that goes through many rows is cut into shards. Each becomes a small tab
 under another name and then renamed, so a kill loses only the shards in progress, and the next start goes on with
 those that are missing. A stage gives `Work.table` a function from a span of rows to their part of the table:
 
-    samples = work.table("samples", 4000, 128, partial(sample_shard, options, inputs, seed), "sample", log)
+    make = partial(score_shard, options, inputs)
+    scores = work.table(out / "token_rewards.parquet", 4000, 128, make, "score", log)
 
 What a shard holds depends on its span alone, so the table does not depend on how often the work was interrupted,
 nor on how many threads, processes or machines shared it.
 """
+
+from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -19,12 +22,12 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import polars as pl
-import torch
 
 from models import policy
 from models.checkpoints import Checkpoints
+from models.deferred import torch
 from tasks.progress import Log, counting
-from tasks.records import read_table, table, write_table
+from tasks.records import join_tables, scan_table, table, write_table
 
 
 class Span(NamedTuple):
@@ -67,25 +70,40 @@ class Work:
     workers: int = 1
 
     def table(
-        self, name: str, rows: int, size: int, make: Callable[[Span], pl.DataFrame], label: str, log: Log
-    ) -> pl.DataFrame:
-        """Table `name` from the parts that `make` makes of spans of `size` rows, in the order of rows.
+        self, path: Path, rows: int, size: int, make: Callable[[Span], pl.DataFrame], label: str, log: Log
+    ) -> pl.LazyFrame:
+        """Write the table that the file `path` is named after, from the parts that `make` makes of spans of `size`
+        rows, in the order of rows. It is returned to be read from there: it may be larger than the memory.
 
         Logs shards, and shards_resumed: how many of them were there already.
         """
+        with self.parts(path.stem, rows, size, make, label, log) as parts:
+            join_tables(path.stem, parts, path)
+        return scan_table(path.stem, path)
+
+    @contextmanager
+    def parts(
+        self, name: str, rows: int, size: int, make: Callable[[Span], pl.DataFrame], label: str, log: Log
+    ) -> Iterator[list[Path]]:
+        """The files of `table`'s parts, in order: an empty one where there are no rows."""
         with self._place() as folder:
             wanted = spans(rows, size)
             missing = [span for span in wanted if not part(folder, name, span).is_file()]
             log({"shards": len(wanted), "shards_resumed": len(wanted) - len(missing)})
             cores = torch.get_num_threads()
             threads = max(1, cores // self.workers)
-            with counting(label, rows) as counter:
-                counter.skip(rows - sum(span.end - span.first for span in missing))
-                for span in self.each(partial(commit_shard, make, folder, name, threads), missing):
-                    counter.advance(span.end - span.first)
-            torch.set_num_threads(cores)  # a shard that was computed in this thread has changed it
+            try:
+                with counting(label, rows) as counter:
+                    counter.skip(rows - sum(span.end - span.first for span in missing))
+                    for span in self.each(partial(commit_shard, make, folder, name, threads), missing):
+                        counter.advance(span.end - span.first)
+            finally:
+                torch.set_num_threads(cores)  # a shard that was computed in this thread has changed it
             policy.forget_shared()
-            return pl.concat([table(name, []), *(read_table(name, part(folder, name, span)) for span in wanted)])
+            if not wanted:
+                wanted = [Span(0, 0)]
+                write_table(table(name, []), name, part(folder, name, wanted[0]))
+            yield [part(folder, name, span) for span in wanted]
 
     @contextmanager
     def _place(self) -> Iterator[Path]:

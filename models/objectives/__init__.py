@@ -12,15 +12,18 @@ is its coefficient in the loss, `needs` says what the examples must have for it:
 Each is a sum over tokens (or pairs) and the count that divides it, so that a step may be split.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Mapping
-from typing import ClassVar, Protocol
-
-from torch import Tensor
+from typing import TYPE_CHECKING, ClassVar, Protocol, TypeAlias
 
 from models.batch import Batch
 
-Reports = Mapping[str, tuple[Tensor, Tensor]]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Reports: TypeAlias = "Mapping[str, tuple[Tensor, Tensor]]"
 
 
 class Objective(Protocol):

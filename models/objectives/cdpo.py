@@ -7,13 +7,16 @@ Worked example, β = 0.1: the rewrite became 3 nats likelier. Of the sample's tw
 first is as good as any (s = 1) and the second critical (s = 0.2): the margin is 0.1 · (3 + 0.8) = 0.38, the loss 0.521.
 """
 
-from dataclasses import dataclass
-from typing import ClassVar
+from __future__ import annotations
 
-from torch import Tensor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
 from models.batch import Batch
 from models.objectives import pairwise
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)

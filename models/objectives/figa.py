@@ -7,12 +7,16 @@ Worked example, limit = 0.6: a rewrite's edited token (w = 1) with π = 0.5 adds
 with π = 0.8 adds −0.5 · 0.223 = −0.112, and another of π = 0.5 nothing, since 0.693 > 0.6: 0.582 / 3 = 0.194.
 """
 
-from dataclasses import dataclass
+from __future__ import annotations
 
-from torch import Tensor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from models.batch import Batch
 from models.objectives import Reports, require_positive, weighted_nll
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)

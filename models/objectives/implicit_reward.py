@@ -9,14 +9,17 @@ Worked example, β = 0.05: a wrong sample became 4 nats likelier than under the 
 −log 0.45 = 0.798.
 """
 
-from dataclasses import dataclass
-from typing import ClassVar
+from __future__ import annotations
 
-import torch
-from torch import Tensor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
 from models.batch import Batch
+from models.deferred import torch
 from models.objectives import Reports, require_not_negative, require_positive
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)

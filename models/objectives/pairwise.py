@@ -7,14 +7,17 @@ Worked example, β = 0.1: the rewrite became 3 nats likelier than under the refe
 likely. The margin is 0.1 · (3 + 2) = 0.5, the loss −log σ(0.5) = 0.474.
 """
 
-from dataclasses import dataclass
-from typing import ClassVar
+from __future__ import annotations
 
-import torch
-from torch import Tensor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
 from models.batch import Batch
+from models.deferred import torch
 from models.objectives import Reports, require_not_negative, require_positive
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)

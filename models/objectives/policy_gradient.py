@@ -13,16 +13,19 @@ Worked example: R = −0.1, ρ = 0.5, ε = 0.3. ρR = −0.05, clip(ρ) R = −0
 gradient of the loss 0.07 on log π); under zero-outside-clip it is 0, since ρ is already below 0.7.
 """
 
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from __future__ import annotations
 
-import torch
-from torch import Tensor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 from models.batch import Batch
+from models.deferred import torch
 from models.objectives import Reports, require_not_negative
 
-Bounds = tuple[float | Tensor, float | Tensor]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Bounds: TypeAlias = "tuple[float | Tensor, float | Tensor]"
 Surrogate = Literal["stop-gradient", "ppo", "zero-outside-clip"]
 Normalisation = Literal["nonzero", "tokens", "sequences"]
 

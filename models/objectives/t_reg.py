@@ -9,13 +9,16 @@ Worked example, α = 0.5, β = 0.1, m = 0: log π is −2 at the only token with
 0.693 + 0.5 · 0.5 · 0.1 · 0.4 · 2 = 0.713.
 """
 
-from dataclasses import dataclass
-from typing import ClassVar
+from __future__ import annotations
 
-from torch import Tensor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
 from models.batch import Batch
 from models.objectives import Reports, pairwise
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,17 @@ the sample have drifted by 3 nats in all, those along the rewrite by 1: the marg
 the loss −log σ(0.4) = 0.513.
 """
 
-from dataclasses import dataclass
-from typing import ClassVar
+from __future__ import annotations
 
-from torch import Tensor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
 from models.batch import Batch
 from models.logprobs import KL
 from models.objectives import pairwise
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,16 @@ Worked example, α = 0.5 and β = 0.1, one token each: ℓ = 2 and r̂ = 4 in th
 0.1 · (1 + 0.2) · 2 = 0.24, and 0.1 · (1 + 0.2) · (−1) = −0.12: the margin is 0.36, the loss −log σ(0.36) = 0.529.
 """
 
-from dataclasses import dataclass
-from typing import ClassVar
+from __future__ import annotations
 
-from torch import Tensor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
 from models.batch import Batch
 from models.objectives import pairwise
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,16 @@ The imitation term of RLMEC (arXiv 2401.06081, equation 6: w = 1 on edited token
 w = 1 everywhere plain supervised fine-tuning.
 """
 
-from dataclasses import dataclass
-from typing import ClassVar
+from __future__ import annotations
 
-from torch import Tensor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
 from models.batch import Batch
 from models.objectives import Reports, require_not_negative
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)

@@ -12,15 +12,17 @@ and, where it has use for them,
     LEAST_SAMPLES    of a problem, that it compares
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import torch
 from pydantic import BaseModel, Field, ValidationInfo, field_validator
 
+from models.deferred import torch
 from tasks import parts
 
 

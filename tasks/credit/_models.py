@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
-
 from models import policy
 from models.batch import Example
 from models.logprobs import completion_logprobs
@@ -14,6 +12,7 @@ from tasks.credit import Request
 from tasks.prompts import check_same_tokens
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 

@@ -7,12 +7,13 @@ The token rewards of T-REG (Zhou et al., arXiv 2412.02685). The prompts are thos
 saw them says little.
 """
 
-from collections.abc import Iterator
+from __future__ import annotations
 
-import torch
+from collections.abc import Iterator
 
 from models import policy
 from models.batch import Example
+from models.deferred import torch
 from tasks.credit import Request, TokenCredit
 from tasks.credit._models import logprobs_of
 from tasks.parts import NoOptions

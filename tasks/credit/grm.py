@@ -6,12 +6,14 @@ The prompt is the one the GRM was trained to rewrite with, and nothing is forced
 with the reference solution left out of a part of its prompts gives credit on problems that have none.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 
-import torch
 from pydantic import BaseModel, Field
 
 from models.batch import Example
+from models.deferred import torch
 from models.logprobs import completion_logprobs
 from models.reward import token_rewards
 from tasks.credit import Request, TokenCredit

@@ -145,8 +145,7 @@ class Bench:
         """Let the next run read the code again, as a new process would."""
         from flows import key
 
-        key.tree_digest.cache_clear()
-        key.imports.cache_clear()
+        key.read.cache_clear()
         for name in [name for name in sys.modules if name.split(".")[0] == self.package]:
             del sys.modules[name]
         importlib.invalidate_caches()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import flows
+import models
 import tasks
 from flows import cli
 
@@ -72,27 +74,40 @@ def {stage}(options, inputs, out, *, seed, log, work):
 '''
 
 
+RECORDS = """
+from flows.store import open_store
+store = open_store()
+run = store.client.get_run("{run_id}")
+own = ("mlflow.note.content", "mlflow.runName", "rlmec.process")  # of which each run has its own
+print(sorted((name, text) for name, text in run.data.tags.items() if name not in own))
+print(sorted(run.data.params.items()), sorted(run.data.metrics), run.info.status, own[0] in run.data.tags)
+print(sorted(entry.path for entry in store.client.list_artifacts(run.info.run_id)))
+"""
+
+
 class Checkout:
-    """A folder with the real flows/ and fake tasks/, and a store beside them."""
+    """A folder with the real flows/ and models/ and fake tasks/, and a store beside them."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        (folder / "flows").symlink_to(Path(flows.__file__).parent)
+        for package in (flows, models):
+            (folder / package.__name__).symlink_to(Path(package.__file__).parent)
         (folder / "tasks").mkdir()
         (folder / "tasks" / "__init__.py").touch()
         real = Path(tasks.__file__).parent
-        for name in ("compare_predictions", "errors", "intervals", "measure_credit", "page_answers", "page_samples",
-                     "page_statistics", "progress", "records", "token_texts", "word_diff", "work"):  # fmt: skip
-            (folder / "tasks" / f"{name}.py").symlink_to(real / f"{name}.py")
+        for path in [*real.glob("*.py"), real / "credit"]:
+            if path.stem not in {*STAGES, "__init__"}:
+                (folder / "tasks" / path.name).symlink_to(path)
         for stage, (outputs, body) in STAGES.items():
             options = "".join(part.title() for part in stage.split("_")) + "Options"
             text = MODULE.format(stage=stage, options=options, outputs=outputs, body=body or "pass")
             (folder / "tasks" / f"{stage}.py").write_text(text)
         (folder / "fake.toml").write_text('description = "fake"\n')
 
-    def start(self, *words: str) -> "subprocess.Popen[str]":
-        """Start `rlmec` in a process group of its own."""
-        environment = {**os.environ, "RLMEC_HOME": str(self.folder / "home"), "PYTHONPATH": str(self.folder)}
+    def start(self, *words: str, **variables: str) -> "subprocess.Popen[str]":
+        """Start `rlmec` in a process group of its own, with more variables of the environment."""
+        own = {"RLMEC_HOME": str(self.folder / "home"), "PYTHONPATH": str(self.folder)}
+        environment = {**os.environ, **own, **variables}
         environment.pop("MLFLOW_TRACKING_URI", None)
         return subprocess.Popen(
             [sys.executable, "-m", "flows.cli", *words],
@@ -104,9 +119,9 @@ class Checkout:
             start_new_session=True,
         )
 
-    def rlmec(self, *words: str) -> tuple[int, str, str]:
+    def rlmec(self, *words: str, **variables: str) -> tuple[int, str, str]:
         """Run `rlmec` to its end: exit code, standard output, standard error."""
-        process = self.start(*words)
+        process = self.start(*words, **variables)
         output, errors = process.communicate(timeout=240)
         return process.returncode, output, errors
 
@@ -143,14 +158,34 @@ def test_its_end_table_shows_accuracy_quality_warnings_and_where_all_lies(finish
     assert "| INFO" not in errors
 
 
-@pytest.mark.usefixtures("finished")
-def test_a_reused_run_starts_no_prefect_server(checkout):
+@pytest.fixture(scope="module")
+def reused(checkout, finished) -> str:
+    """What the same run prints on standard error once all is in the store, and what it imports."""
     log = checkout.folder / "home" / "prefect" / "server.log"
     before = log.stat().st_mtime_ns
-    code, output, _ = checkout.rlmec("run", "./fake.toml", "--json")
+    code, output, errors = checkout.rlmec("run", "./fake.toml", "--json", PYTHONPROFILEIMPORTTIME="1")
     assert code == 0
     assert all(stage["reused"] for stage in json.loads(output)["stages"])
     assert log.stat().st_mtime_ns == before
+    return errors
+
+
+def test_a_reused_run_starts_no_prefect_server_and_imports_nothing_that_takes_seconds(reused):
+    assert "Every stage is in the store: nothing is computed, and Prefect is not started" in reused.splitlines()
+    imported = {line.split()[-1] for line in reused.splitlines() if line.startswith("import time:")}
+    assert "mlflow" in imported
+    assert imported & {"torch", "prefect", "transformers", "scipy.stats"} == set()
+
+
+def test_a_reused_run_leaves_the_same_records_as_the_run_that_it_reuses(checkout, reused):
+    again = re.search(r"/runs/(\w+)", reused)
+    assert again
+    first, second = (
+        checkout_python(checkout, RECORDS.format(run_id=run_id)) for run_id in (latest_run(checkout), again[1])
+    )
+    assert first == second
+    for record in ("'rlmec.stage.evaluate-after'", "'accuracy/test/gain'", "summary.json"):
+        assert record in second
 
 
 @pytest.mark.usefixtures("finished")

@@ -42,8 +42,9 @@ def test_two_checkpoints_are_evaluated_and_compared_and_the_second_time_all_is_r
     (row,) = pl.read_parquet(runs["compare_predictions"] / "comparison.parquet").to_dicts()
     assert (row["benchmark"], row["problems"]) == ("mine.jsonl", 8)
 
-    code, output, _ = rlmec(place, *words)
+    code, output, errors = rlmec(place, *words)
     assert code == 0
+    assert "Its page, for any browser" in errors
     assert all(stage["reused"] for stage in json.loads(output)["stages"])
 
 

@@ -45,7 +45,8 @@ def expected(inputs, tmp_path_factory) -> bytes:
 def test_a_stage_writes_the_same_bytes_with_every_task_runner(runner, server, inputs, expected, tmp_path):
     if runner == "ray" and importlib.util.find_spec("prefect_ray") is None:
         pytest.skip("the extra `ray` is not installed")
-    from flows.execution import ExecutionOptions, Prefect
+    from flows.engine import Prefect
+    from flows.execution import ExecutionOptions
 
     work, out = tmp_path / "work", tmp_path / "out"
     work.mkdir()
@@ -70,7 +71,8 @@ class Flaky:
 
 
 def test_a_shard_that_failed_is_retried_alone(server):
-    from flows.execution import ExecutionOptions, Prefect
+    from flows.engine import Prefect
+    from flows.execution import ExecutionOptions
 
     flaky = Flaky()
     with Prefect(ExecutionOptions(retries=1)) as engine:

@@ -16,9 +16,9 @@ from flows.config import load_config
 from flows.control import Control
 from flows.execution import Direct
 from flows.home import quieten
-from flows.key import code_digest, imports, stage_key, tree_digest
+from flows.key import code_digest, read, stage_key
+from flows.method import method
 from flows.pipeline import run_method
-from flows.rlmec import method
 from flows.samples import Scored
 from flows.store import open_store
 from models.batch import Example, collate
@@ -180,8 +180,7 @@ def test_the_recipe_trains_with_the_objective(tables, tmp_path):
 
 def test_the_code_of_a_path_counts_and_a_comment_in_it_does_not(mine):
     def digest() -> str:
-        tree_digest.cache_clear()
-        imports.cache_clear()
+        read.cache_clear()
         return code_digest("tasks.score", ScoreOptions(credit="mine/random_tokens.py"))
 
     path, before = mine / "random_tokens.py", digest()

@@ -41,13 +41,11 @@ def package(tmp_path, monkeypatch):
     (root / "sub" / "fourth.py").write_text("import json\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     yield root
-    key.tree_digest.cache_clear()
-    key.imports.cache_clear()
+    key.read.cache_clear()
 
 
 def digest(options: Options | None = None) -> str:
-    key.tree_digest.cache_clear()
-    key.imports.cache_clear()
+    key.read.cache_clear()
     return key.code_digest("shelf.stage", options or Options(), ("shelf",))
 
 

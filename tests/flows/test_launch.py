@@ -17,7 +17,7 @@ from flows.config import load_config
 from flows.control import trace
 from flows.execution import ExecutionOptions
 from flows.launch import ProcessError, failure, in_processes, launcher
-from flows.rlmec import method
+from flows.method import method
 from models import policy
 from tasks.errors import UserError
 from tasks.train_policy import TrainPolicyOptions

@@ -5,7 +5,7 @@ import pytest
 from flows.config import load_config
 from flows.control import trace
 from flows.listing import STAGES
-from flows.rlmec import method
+from flows.method import method
 from tasks.errors import UserError
 
 LABELS = [

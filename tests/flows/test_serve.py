@@ -18,7 +18,8 @@ WITHIN = 300  # seconds: schedules are made some time ahead, and the machine may
 HOLDER = """
 from flows.home import quieten
 quieten()
-from flows.execution import ExecutionOptions, Prefect
+from flows.engine import Prefect
+from flows.execution import ExecutionOptions
 from tasks.evaluate import EvaluateOptions
 from prefect import flow
 @flow

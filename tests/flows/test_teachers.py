@@ -6,8 +6,8 @@ from flows.config import load_config
 from flows.control import Control
 from flows.doctor import keys
 from flows.execution import Direct
+from flows.method import method
 from flows.pipeline import run_method
-from flows.rlmec import method
 from flows.store import open_store
 from tasks.errors import UserError
 

@@ -4,6 +4,7 @@ import math
 
 import numpy
 import pytest
+from scipy.stats import binomtest
 
 from tasks.intervals import bootstrap, interval, mcnemar, wilson
 
@@ -15,6 +16,9 @@ def test_wilsons_interval_is_the_published_formula():
     half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
     assert wilson(8, 10) == pytest.approx((centre - half, centre + half), abs=1e-5)
     assert interval([1.0] * 8 + [0.0] * 2) == wilson(8, 10)
+    for right, total in ((0, 50), (50, 50), (1, 3), (8, 10), (1234, 2000)):
+        scipys = binomtest(right, total).proportion_ci(confidence_level=0.95, method="wilson")
+        assert wilson(right, total) == (scipys.low, scipys.high)
 
 
 def test_mcnemars_exact_test_counts_the_coins_that_fall_as_unevenly_or_more():

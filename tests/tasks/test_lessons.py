@@ -11,7 +11,7 @@ from tasks.errors import UserError
 from tasks.lessons import Lessons
 from tasks.pair import PairOptions, pair
 from tasks.prompts import solution_completion
-from tasks.records import by_id, read_table, table, write_table
+from tasks.records import ById, read_table, table, write_table
 from tasks.train_policy import TrainPolicyOptions
 
 RLMEC = TrainPolicyOptions()
@@ -173,7 +173,7 @@ def test_the_halves_of_a_pair_get_the_credit_of_their_own_tokens(taught, tokeniz
     pair(PairOptions(credit="contrast", batch_size=3), tables, tmp_path)
     lessons = lessons_of("t-reg", {**taught, "pairs": tmp_path / "pairs.parquet"}, tokenizer)
     samples = read_table("samples", taught["samples"])
-    problems = by_id(read_table("problems", taught["problems"]), "problem_id")
+    problems = ById(read_table("problems", taught["problems"]), "problem_id")
     at = torch.device("cpu")
     for row in lessons.wrong:
         sampled, rewritten = lessons.examples(row)

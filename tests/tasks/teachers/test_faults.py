@@ -9,7 +9,7 @@ from collections import Counter
 import pytest
 
 from tasks.endpoint import retry_after
-from tasks.records import read_table, wrong_samples
+from tasks.records import read_table, wrong_ids
 from tasks.teach import TeachOptions, teach
 from tasks.work import Work
 
@@ -77,7 +77,7 @@ def test_a_thousand_requests_to_a_server_that_fails_in_every_way(
     )
     assert time.monotonic() - started < 90  # it takes some seconds where nothing else runs
     rows = read_table("rewrites", tmp_path / "rewrites.parquet")
-    assert rows["sample_id"].to_list() == wrong_samples(inputs["samples"])["sample_id"].to_list()
+    assert rows["sample_id"].to_list() == wrong_ids(inputs["samples"])["sample_id"].to_list()
     accepted = rows.filter(rows["reject_reason"].is_null())
     assert accepted["is_right"].all()
     assert len(accepted) > SAMPLES / 3
