@@ -1,0 +1,37 @@
+"""The method's stages as plain functions in a folder, each in one piece: no Prefect, no MLflow, no keys, no shards, no
+checkpoints. What the flow takes longer than this is orchestration.
+
+    method(Plainly(folder, config.seed), config)
+"""
+
+import importlib
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+
+class Plainly:
+    def __init__(self, root: Path, seed: int) -> None:
+        self.root, self.seed = root, seed
+
+    def __call__(
+        self, stage: str, options: Any, *, label: str | None = None, seeded: bool = True, **inputs: Path | None
+    ) -> dict[str, Path]:
+        out = self.root / (label or stage)
+        out.mkdir(parents=True)
+        if hasattr(options, "shard_size"):
+            options = options.model_copy(update={"shard_size": sys.maxsize})
+        call(stage, options, {name: path for name, path in inputs.items() if path}, out, self.seed)
+        return outputs(out)
+
+
+def call(stage: str, options: Any, inputs: Mapping[str, Path], out: Path, seed: int) -> None:
+    """A stage's function, here."""
+    function = getattr(importlib.import_module(f"tasks.{stage}"), stage)
+    function(options, inputs, out, seed=seed)
+
+
+def outputs(out: Path) -> dict[str, Path]:
+    """What a stage has written, by name."""
+    return {path.name.split(".")[0]: path for path in out.iterdir()}
