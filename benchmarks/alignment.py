@@ -28,6 +28,7 @@ from measure import (
     spread,
     verdict,
 )
+from rapidfuzz.distance import Levenshtein
 
 from tasks.align import edit_operations
 
@@ -88,6 +89,9 @@ def main() -> None:
     table.add(*compared("edit operations", rates, RATIO, "the same distances"))
     rate = statistics.median(rates.ours)
     table.add("of one core", spread(rates.ours), "", "", f"{RATE:,.0f} pairs/s", verdict(rate, RATE), "")
+    library = Levenshtein.editops
+    alone = [len(many) / seconds(lambda: drop(starmap(library, many))) for _ in range(options.rounds)]
+    table.add("of that, rapidfuzz alone", spread(alone), "", "", "", "", "")
     for name, (source, target) in worst(400 if options.small else LONG).items():
         edits = edit_operations(source, target)  # to warm up
         took = [seconds(lambda one=source, other=target: edit_operations(one, other)) for _ in range(options.rounds)]

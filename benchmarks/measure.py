@@ -132,6 +132,22 @@ def peak() -> float:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale / MEBIBYTE
 
 
+def where(act: Callable[[], object], at: torch.device, most: int = 6) -> str:
+    """Where the time of an action goes, by torch's profiler: the operations that take most, and Python's own share."""
+    from torch.profiler import ProfilerActivity, profile
+
+    on_cpu = at.type == "cpu"
+    with profile(activities=[ProfilerActivity.CPU if on_cpu else ProfilerActivity.CUDA]) as profiled:
+        took = seconds(act, at) * 1e6
+    shares: dict[str, float] = {}
+    for event in profiled.key_averages():
+        own = event.self_cpu_time_total if on_cpu else event.self_device_time_total
+        shares[event.key.removeprefix("aten::")] = 100 * own / took
+    first = sorted(shares, key=shares.__getitem__, reverse=True)[:most]
+    rest = max(0.0, 100 - sum(shares.values()))
+    return ", ".join([*(f"`{name[:48]}` {shares[name]:.0f} %" for name in first), f"outside operations {rest:.0f} %"])
+
+
 def number(value: float) -> str:
     """Three digits: 1234.5 is 1,230 and 0.01234 is 0.0123."""
     if value == 0 or value >= 100_000:

@@ -2,7 +2,7 @@
 
     python benchmarks/memory.py               200 and 2,000 samples (two minutes)
 
-Each stage is a process of its own, so the peak is the stage's, with Python and the libraries in it. Shards hold 128
+Each stage is a process of its own, so the peak is the stage's, with Python and the libraries in it. Shards hold 32
 rows and trainings make 3 updates: both are the same however many rows there are. The samples that the later stages read
 are made (`material.py`), since a policy of 3 updates writes nothing that could be mended. `scale.py` goes to a million
 samples in the two stages that must hold all of them.
@@ -18,7 +18,7 @@ from typing import Any
 from measure import Table, alone, machine, parsed_by, parser, peak, verdict
 from plainly import call, outputs
 
-SAMPLES, TIMES, SHARD, MOST = 4, 10, 128, 1.1  # a problem; rows; rows in a shard; growth that counts as none
+SAMPLES, TIMES, SHARD, MOST = 4, 10, 32, 1.1  # a problem; rows; rows in a shard; growth that counts as none
 PROBLEMS = 50
 SETTINGS = (
     "warm_up.updates=3", "warm_up.check_every=3", "warm_up.check_problems=20", "warm_up.max_new_tokens=8",

@@ -1,14 +1,16 @@
-"""The method's stages as plain functions in a folder, each in one piece: no Prefect, no MLflow, no keys, no shards, no
-checkpoints. What the flow takes longer than this is orchestration.
+"""The method's stages as plain functions in a folder: no Prefect, no MLflow, no keys, no checkpoints. What the flow
+takes longer than this is orchestration. (Shards stay, since rows that share a batch decide the last bits of sums, and
+those in time the weights: without shards the two would not come to the same policy.)
 
     method(Plainly(folder, config.seed), config)
 """
 
 import importlib
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from flows.key import stage_seed
 
 
 class Plainly:
@@ -20,9 +22,8 @@ class Plainly:
     ) -> dict[str, Path]:
         out = self.root / (label or stage)
         out.mkdir(parents=True)
-        if hasattr(options, "shard_size"):
-            options = options.model_copy(update={"shard_size": sys.maxsize})
-        call(stage, options, {name: path for name, path in inputs.items() if path}, out, self.seed)
+        given = {name: path for name, path in inputs.items() if path}
+        call(stage, options, given, out, stage_seed(self.seed if seeded else 0, stage))
         return outputs(out)
 
 

@@ -47,6 +47,7 @@ from measure import (
     settle,
     verdict,
     version,
+    where,
 )
 from transformers import PreTrainedModel
 
@@ -131,10 +132,15 @@ def finished_by(model: PreTrainedModel, gradient: Callable[[], float], precision
 
 
 def arguments(model: PreTrainedModel, precision: str) -> dict[str, Any]:
-    """What TRL's configurations have in common."""
-    on_cpu = model.device.type == "cpu"
-    return {"output_dir": str(Path(tempfile.gettempdir(), "nothing-is-written")), "report_to": [], "use_cpu": on_cpu, "bf16": precision == "bf16",
-            "gradient_checkpointing": False, "disable_tqdm": True}  # fmt: skip
+    """What TRL's configurations have in common; nothing is written into the folder."""
+    return {
+        "output_dir": str(Path(tempfile.gettempdir(), "rlmec-against-trl")),
+        "use_cpu": model.device.type == "cpu",
+        "bf16": precision == "bf16",
+        "gradient_checkpointing": False,
+        "disable_tqdm": True,
+        "report_to": [],
+    }
 
 
 def trl_dpo(model: PreTrainedModel, given: Material, examples: list[Example], precision: str) -> Update:
@@ -343,7 +349,19 @@ def main() -> None:
             for contest in CONTESTS:
                 for kind in KINDS[contest][: 1 if options.small else None]:
                     add(table, name, contest, kind, options.rounds, options.device)
+            table.notes.append(profile(name, "the method", options.device))
     print(table.markdown())
+
+
+def profile(name: str, contest: str, at: torch.device) -> str:
+    """Where both spend an update."""
+    given, examples = prepared(name, contest, GROUPED, at)
+    found = {}
+    for side in ("RLMEC", "TRL"):
+        _, update = contestant(side, given, contest, examples, at)
+        update()
+        found[side] = where(update, at)
+    return f"Where an update goes ({name}, {contest}): RLMEC {found['RLMEC']}; TRL {found['TRL']}."
 
 
 def parsed() -> argparse.Namespace:

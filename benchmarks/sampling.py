@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import torch
 from material import Material, material
-from measure import Side, Table, columns, command, compared, in_turn, machine, parsed_by, parser, seconds
+from measure import Side, Table, columns, command, compared, in_turn, machine, parsed_by, parser, seconds, where
 from transformers import PreTrainedModel
 
 from models.batch import Example
@@ -116,8 +116,10 @@ def count(done: dict[int, list[int]]) -> int:
     return sum(map(len, done.values()))
 
 
-def contest(task: Given, name: str, sampled: bool, sizes: Sequence[int], rounds: int, at: torch.device) -> tuple:
-    """A row of the table."""
+def contest(
+    task: Given, name: str, sampled: bool, sizes: Sequence[int], rounds: int, at: torch.device
+) -> tuple[tuple[str, ...], str]:
+    """A row of the table, and where the time goes."""
     mine = {f"batches of {size}": lambda size=size: ours(task, sampled, size) for size in sizes}
     plain = {
         f"{cache} cache, batches of {size}": lambda size=size, cache=cache: theirs(task, sampled, size, cache)
@@ -132,7 +134,8 @@ def contest(task: Given, name: str, sampled: bool, sizes: Sequence[int], rounds:
         same = agreement(one, two)
     rates = in_turn(Side("RLMEC", our_way, count(one)), Side("generate", their_way, count(two)), rounds, at)
     how = "sampled" if sampled else "greedy"
-    return compared(f"{name}, {how}: {own}; generate: {other}", rates, TARGETS[name], same)
+    row = compared(f"{name}, {how}: {own}; generate: {other}", rates, TARGETS[name], same)
+    return row, f"Where it goes ({name}, {how}): {where(our_way, at)}; `generate`: {where(their_way, at)}."
 
 
 def main() -> None:
@@ -146,7 +149,9 @@ def main() -> None:
         task = given(name, options.device, options.small)
         sizes = (4,) if options.small else SIZES[name]
         for sampled in (False, True):
-            table.add(*contest(task, name, sampled, sizes, options.rounds, options.device))
+            row, profile = contest(task, name, sampled, sizes, options.rounds, options.device)
+            table.add(*row)
+            table.notes.append(profile)
     print(table.markdown())
 
 

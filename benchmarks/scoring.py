@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 from material import Material, Problem, distinct_share, material, tokens
-from measure import Side, Table, columns, command, compared, in_turn, machine, parsed_by, parser
+from measure import Side, Table, columns, command, compared, in_turn, machine, parsed_by, parser, where
 from transformers import PreTrainedModel
 
 from models.batch import Example
@@ -81,6 +81,9 @@ def add(table: Table, name: str, subject: str, problems: int, rounds: int, at: t
     rates = in_turn(many, one, rounds, at)
     title = f"{name}, {subject} ({distinct_share(examples):.0%} distinct)"
     table.add(*compared(title, rates, TARGET, f"log-probabilities to {worst:.0e}"))
+    table.notes.append(
+        f"Where it goes ({name}, {subject}): {where(many.act, at)}; one at a time: {where(one.act, at)}."
+    )
 
 
 def main() -> None:

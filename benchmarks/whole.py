@@ -6,7 +6,7 @@ what of it is orchestration.
 
 Every command is a process of its own with a store of its own, and all its time counts, with Python's start and that of
 Prefect's server. Orchestration is what the flow (from its start, when the server is up, to its summary) takes longer
-than the same stages as plain functions in one process (`plainly.py`); both must come to the same accuracy. Outside
+than the same stages as plain functions in one process (`plainly.py`); each stage must write the same bytes in both. Outside
 stages is the flow's time in which no stage was at work, a part of that.
 """
 
@@ -41,29 +41,25 @@ def command(home: Path, *words: str) -> tuple[float, str]:
 
 
 def plainly(preset: str) -> None:
-    """Print, as JSON, the seconds of the preset's stages as plain functions, and the share that they solve."""
+    """Print, as JSON, the seconds of the preset's stages as plain functions, and each one's digest."""
     started = time.perf_counter()
-    import polars as pl
     from plainly import Plainly
 
     from flows.config import load_config
+    from flows.digests import manifest_of, stage_digest
     from flows.rlmec import method
 
     config = load_config(preset)
     with tempfile.TemporaryDirectory() as folder:
-        predictions = method(Plainly(Path(folder), config.seed), config)
+        method(Plainly(Path(folder), config.seed), config)
         took = time.perf_counter() - started
-        right = {
-            side: dict(pl.read_parquet(path).group_by("benchmark").agg(pl.col("is_right").sum()).iter_rows())
-            for side, path in zip(("before", "after"), predictions, strict=True)
-        }
-    print(json.dumps({"seconds": took, "right": right}))
+        digests = {out.name: stage_digest(manifest_of(out)) for out in Path(folder).iterdir()}
+    print(json.dumps({"seconds": took, "digests": digests}))
 
 
-def same(summary: Mapping[str, Any], right: Mapping[str, Mapping[str, int]]) -> bool:
-    """Whether flow and plain functions solve equally many problems of each benchmark, before and after."""
-    found = summary["accuracy"]
-    return all(found[name][side]["right"] == count for side in right for name, count in right[side].items())
+def differing(summary: Mapping[str, Any], digests: Mapping[str, str]) -> list[str]:
+    """The stages that wrote something else in the flow than as plain functions."""
+    return [stage["name"] for stage in summary["stages"] if digests[stage["name"]] != stage["digest"]]
 
 
 def add(table: Table, what: str, values: list[float], unit: str, target: float | None, middle: float) -> None:
@@ -95,8 +91,8 @@ def measure(table: Table, preset: str, scratch: Path, options: argparse.Namespac
     for turn in range(options.runs):
         took, said = command(scratch / f"home{turn}", "run", preset, "--json")
         summary, plain = json.loads(said), alone(__file__, "--plainly", preset)
-        if not same(summary, plain["right"]):
-            raise SystemExit("the flow and the plain functions do not come to the same accuracy")
+        if names := differing(summary, plain["digests"]):
+            raise SystemExit(f"the flow and the plain functions do not write the same: {', '.join(names)}")
         whole.append(took), flows.append(summary["seconds"]), plains.append(plain["seconds"])
         outside.append(summary["seconds"] - sum(stage["seconds"] for stage in summary["stages"]))
     add(table, f"`rlmec run {preset}`", whole, "s", RUN if preset == "tiny" else None, statistics.median(whole))
@@ -106,7 +102,7 @@ def measure(table: Table, preset: str, scratch: Path, options: argparse.Namespac
     add(table, "orchestration, of the plain functions' time", shares, "%", SHARE, statistics.median(shares))
     flow, plain = (number(statistics.median(values)) for values in (flows, plains))
     table.notes.append(
-        f"The flow took {flow} s, the plain functions {plain} s, with the same accuracy. Outside stages: "
+        f"The flow took {flow} s, the plain functions {plain} s, and each stage wrote the same bytes. Outside stages: "
         f"{spread(outside)} s."
     )
 

@@ -10,9 +10,7 @@ import pytest
 import torch
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
-SCRIPTS = sorted(
-    path.stem for path in FOLDER.glob("*.py") if "__main__" in path.read_text() and path.stem != "__main__"
-)
+SCRIPTS = sorted(path.stem for path in FOLDER.glob("[!_]*.py") if 'if __name__ == "__main__"' in path.read_text())
 CPU = torch.device("cpu")
 
 
