@@ -16,7 +16,7 @@ lint: .venv
 	$(RUN)/mypy
 
 bench: .venv
-	$(RUN)/python benchmarks/speed.py
+	$(RUN)/python benchmarks --write docs/benchmarks.md
 
 # A half-made environment is removed, so that the next call does not take it for a whole one.
 .venv: pyproject.toml constraints.txt

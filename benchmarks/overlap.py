@@ -8,23 +8,16 @@ duplicate on the other side, at the threshold that stage `prepare` takes if it i
 """
 
 import os
-import resource
 import time
 from pathlib import Path
 
 import polars as pl
+from measure import peak
 
 from tasks import datasets
 from tasks.errors import UserError
 from tasks.overlap import near_overlap
 from tasks.prepare import PrepareOptions
-
-MEBIBYTE = 2**20
-
-
-def peak() -> float:
-    """The most memory that this process has held so far, in MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / MEBIBYTE
 
 
 def benchmarks(data: Path) -> dict[str, pl.DataFrame]:

@@ -1,31 +1,29 @@
-"""Rows a second and peak memory of what must hold a whole run's samples: `align`, and the loading of `train_policy`.
+"""Seconds and peak memory of what must hold a whole run's samples: `align`, and the loading of `train_policy`.
 
-    python benchmarks/scale.py
+    python benchmarks/scale.py                          10 thousand and 100 thousand samples (a minute)
+    python benchmarks/scale.py --rows 1000000
 
-Tables of 10 thousand, 100 thousand and a million scored samples (20 prompt tokens, 16 to 32 completion tokens, half of
+Tables of so many scored samples (20 prompt tokens, 16 to 32 completion tokens, half of
 them wrong, each with a rewrite) are generated; every measurement is a process of its own. Memory that grows with the
 rows, and rows a second that stay, say that a larger run takes more of the same and no more.
 """
 
 import argparse
 import importlib
-import resource
-import subprocess
-import sys
+import json
 import tempfile
-import time
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import polars as pl
+from measure import Table, alone, machine, parsed_by, parser, peak, seconds
 
 from tasks.records import write_table
 
-SIZES = (10_000, 100_000, 1_000_000)
+SIZES = (10_000, 100_000)
 BATCHES = 200
-GIBIBYTE = 2**30
 
 
 def generate(folder: Path, rows: int) -> None:
@@ -43,7 +41,9 @@ def generate(folder: Path, rows: int) -> None:
             "completion_ids": completions,
             "is_right": ~wrong,
         }
-    ).with_columns(completion=pl.lit(""), finish_reason=pl.lit("stop"), extracted_answer=pl.lit(""))
+    ).with_columns(
+        completion=pl.lit(""), finish_reason=pl.lit("stop"), extracted_answer=pl.lit(""), ids_from_text=False
+    )
     write_table(samples, "samples", folder / "samples.parquet")
     changed = completions.explode().to_numpy().copy()
     starts = np.cumsum(lengths) - lengths
@@ -74,12 +74,14 @@ def align_all(folder: Path, rows: int) -> None:
 
 def load_lessons(folder: Path, rows: int) -> None:
     """What `train_policy` reads before its first update, and the batches of 200 updates of 128 samples."""
-    from tasks.lessons import Lessons, Weights
+    from material import material
+
+    from tasks.lessons import Lessons
     from tasks.train_policy import TrainPolicyOptions, mixed_batches
 
     inputs = {name: folder / f"{name}.parquet" for name in ("samples", "rewrites", "edits", "token_rewards")}
-    lessons = Lessons(inputs, Weights(1.0, 0.5))
     options = TrainPolicyOptions(wrong_share=0.4)
+    lessons = Lessons(options, inputs, material("tiny", 1).tokenizer)
     for _ in islice(mixed_batches(lessons.right, lessons.wrong, lessons.examples, options, 0), BATCHES):
         pass
 
@@ -87,34 +89,31 @@ def load_lessons(folder: Path, rows: int) -> None:
 STEPS: dict[str, Callable[[Path, int], None]] = {"align": align_all, "train_policy's loading": load_lessons}
 
 
+def step(name: str, folder: Path, rows: int) -> None:
+    """Do one step, and print its seconds and this process's peak in MiB, as JSON."""
+    importlib.import_module("tasks.train_policy")  # a constant, which would hide the rate of few rows
+    print(json.dumps([seconds(lambda: (STEPS.get(name) or generate)(folder, rows)), peak()]))
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--step", nargs=3, metavar=("NAME", "FOLDER", "ROWS"), help=argparse.SUPPRESS)
-    options = parser.parse_args()
+    made = parser(__doc__)
+    made.add_argument("--rows", type=int, nargs="+", default=SIZES, help=f"samples (default: {SIZES})")
+    made.add_argument("--step", nargs=3, metavar=("NAME", "FOLDER", "ROWS"), help=argparse.SUPPRESS)
+    options = parsed_by(made)
     if options.step:
         name, folder, rows = options.step
-        importlib.import_module("tasks.train_policy")  # a constant, which would hide the rate of few rows
-        started = time.perf_counter()
-        (STEPS.get(name) or generate)(Path(folder), int(rows))
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / GIBIBYTE
-        print(f"{time.perf_counter() - started:.3f} {peak:.3f}")
+        step(name, Path(folder), int(rows))
         return
-    for rows in SIZES:
+    sizes = (1000,) if options.small else options.rows
+    about = f"`python benchmarks/scale.py --rows {' '.join(map(str, sizes))}`, on {machine()}. One round each."
+    table = Table("Many rows", about, ("", "samples", "seconds", "peak, MiB"))
+    for rows in sizes:
         with tempfile.TemporaryDirectory() as folder:
-            measured(["generate", folder, str(rows)])
+            alone(__file__, "--step", "generate", folder, str(rows))
             for name in STEPS:
-                seconds, peak = measured([name, folder, str(rows)])
-                print(f"{name}: {rows:,} samples, {rows / seconds:,.0f} a second, peak {peak:.2f} GiB", flush=True)
-
-
-def measured(step: list[str]) -> tuple[float, float]:
-    """Seconds, and peak memory in GiB, of one step in a process of its own, its imports included."""
-    command = [sys.executable, __file__, "--step", *step]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit(f"{step[0]}: {done.stderr.strip()[-800:]}")
-    seconds, peak = done.stdout.split()
-    return float(seconds), float(peak)
+                took, most = alone(__file__, "--step", name, folder, str(rows))
+                table.add(name, f"{rows:,}", f"{took:.1f}", f"{most:,.0f}")
+    print(table.markdown())
 
 
 if __name__ == "__main__":
