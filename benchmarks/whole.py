@@ -6,8 +6,8 @@ what of it is orchestration.
 
 Every command is a process of its own with a store of its own, and all its time counts, with Python's start and that of
 Prefect's server. Orchestration is what the flow (from its start, when the server is up, to its summary) takes longer
-than the same stages as plain functions in one process (`plainly.py`); each stage must write the same bytes in both. The time
-outside stages is the flow's time in which no stage was at work, a part of that.
+than the same stages as plain functions in one process (`plainly.py`); each stage must write the same bytes in both.
+The time outside stages is the flow's time in which no stage was at work, a part of that.
 """
 
 import argparse
