@@ -6,7 +6,7 @@ what of it is orchestration.
 
 Every command is a process of its own with a store of its own, and all its time counts, with Python's start and that of
 Prefect's server. Orchestration is what the flow (from its start, when the server is up, to its summary) takes longer
-than the same stages as plain functions in one process (`plainly.py`); each stage must write the same bytes in both.
+than the same stages as plain functions in as many threads (`plainly.py`); each stage must write the same bytes in both.
 The time outside stages is the flow's time in which no stage was at work, a part of that.
 """
 
@@ -51,7 +51,7 @@ def plainly(preset: str) -> None:
 
     config = load_config(preset)
     with tempfile.TemporaryDirectory() as folder:
-        method(Plainly(Path(folder), config.seed), config)
+        method(Plainly(Path(folder), config.seed, config.execution.at_once), config)
         took = time.perf_counter() - started
         digests = {out.name: stage_digest(manifest_of(out)) for out in Path(folder).iterdir()}
     print(json.dumps({"seconds": took, "digests": digests}))
