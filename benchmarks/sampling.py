@@ -96,24 +96,31 @@ def theirs(task: Given, sampled: bool, size: int, cache: str) -> dict[int, list[
     return done
 
 
-def fastest(choices: dict[str, Sampler], at: torch.device) -> tuple[str, Sampler]:
-    """The quickest of some ways in one round, after one to warm up."""
-    took = {}
+class Fastest(NamedTuple):
+    """The quickest of some ways to sample, and what it sampled."""
+
+    name: str
+    way: Sampler
+    done: dict[int, list[int]]
+
+    @property
+    def tokens(self) -> int:
+        return sum(map(len, self.done.values()))
+
+
+def fastest(choices: dict[str, Sampler], at: torch.device) -> Fastest:
+    """By a call of each: a short search."""
+    took, done = {}, {}
     for name, way in choices.items():
-        way()
-        took[name] = seconds(way, at)
+        took[name] = seconds(lambda name=name, way=way: done.update({name: way()}), at)
     print("  " + ", ".join(f"{name} {time:.2f} s" for name, time in took.items()), file=sys.stderr)
     best = min(took, key=took.__getitem__)
-    return best, choices[best]
+    return Fastest(best, choices[best], done[best])
 
 
 def agreement(one: dict[int, list[int]], other: dict[int, list[int]]) -> str:
     same = sum(one[row] == other[row] for row in one)
     return f"{same} of {len(one)} completions the same"
-
-
-def count(done: dict[int, list[int]]) -> int:
-    return sum(map(len, done.values()))
 
 
 def contest(
@@ -125,17 +132,16 @@ def contest(
         f"{cache} cache, batches of {size}": lambda size=size, cache=cache: theirs(task, sampled, size, cache)
         for size, cache in product(sizes, ("dynamic", "static"))
     }
-    (own, our_way), (other, their_way) = fastest(mine, at), fastest(plain, at)
-    one, two = our_way(), their_way()
+    own, other = fastest(mine, at), fastest(plain, at)
     if sampled:
-        ended = sum(ids[-1] == task.eos for ids in one.values()) / len(one)
-        same = f"{count(one)} and {count(two)} tokens, {ended:.0%} ended"
+        ended = sum(ids[-1] == task.eos for ids in own.done.values()) / len(own.done)
+        same = f"{own.tokens} and {other.tokens} tokens, {ended:.0%} ended"
     else:
-        same = agreement(one, two)
-    rates = in_turn(Side("RLMEC", our_way, count(one)), Side("generate", their_way, count(two)), rounds, at)
+        same = agreement(own.done, other.done)
+    rates = in_turn(Side("RLMEC", own.way, own.tokens), Side("generate", other.way, other.tokens), rounds, at)
     how = "sampled" if sampled else "greedy"
-    row = compared(f"{name}, {how}: {own}; generate: {other}", rates, TARGETS[name], same)
-    return row, f"Where it goes ({name}, {how}): {where(our_way, at)}; `generate`: {where(their_way, at)}."
+    row = compared(f"{name}, {how}: {own.name}; generate: {other.name}", rates, TARGETS[name], same)
+    return row, f"Where it goes ({name}, {how}): {where(own.way, at)}; `generate`: {where(other.way, at)}."
 
 
 def main() -> None:
