@@ -39,7 +39,7 @@ class EditOp(NamedTuple):
 
 def edit_operations(sample_ids: Sequence[int], rewrite_ids: Sequence[int]) -> list[EditOp]:
     """A shortest list of edits that turns one sequence of token ids into the other, in order."""
-    return [EditOp._make(operation) for operation in Levenshtein.editops(sample_ids, rewrite_ids).as_list()]
+    return list(map(EditOp._make, Levenshtein.editops(sample_ids, rewrite_ids).as_list()))
 
 
 def edited_tokens(sample_ids: Sequence[int], rewrite_ids: Sequence[int], mark_after_delete: bool = True) -> list[bool]:
