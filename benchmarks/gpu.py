@@ -7,7 +7,7 @@
 torch and transformers suffice, and TRL for the second. Utilisation is the operations that the method needs, a second,
 by the card's peak: 2 a weight and token in a forward pass (Kaplan et al., 2020, arXiv 2001.08361), of the output layer
 for completions alone, and causal attention's own; three times that in training. Tokens are those of the examples
-without padding; what is computed once for several rows counts for each of them. Peaks are NVIDIA's, dense bf16: half of
+without padding, and what several rows begin with counts once. Peaks are NVIDIA's, dense bf16: half of
 what the data sheets of H100 and H200 (SXM) give with sparsity (1,979 TFLOP/s), and 312 TFLOP/s of the A100.
 
 Without a GPU nothing is measured, and the table says so.
@@ -21,9 +21,9 @@ from itertools import repeat
 from typing import Any, NamedTuple
 
 import torch
-from material import SHAPES, Material, Shape, material, tokens, with_references
+from material import SHAPES, Material, Shape, distinct_share, material, tokens, with_references
 from measure import Table, command, machine, parsed_by, parser, seconds, settle, spread, verdict
-from scoring import BATCH, grm_examples, policy_examples, scores
+from scoring import grm_examples, policy_examples, together
 
 from models.batch import Example
 from models.loop import Optimisation, train
@@ -45,13 +45,13 @@ class Job(NamedTuple):
 
 
 def forward_operations(shape: Shape, examples: Sequence[Example]) -> float:
-    """Those of one forward pass over examples."""
+    """Those of one forward pass over examples, of which what several begin with is read once."""
     size = shape.width // shape.heads
     own = 2 * shape.width**2 + 2 * shape.width * size * shape.key_heads + 3 * shape.width * shape.feed_forward
     body = 2 * shape.layers * own * tokens(examples)
     head = 2 * shape.width * shape.vocabulary * sum(len(example.completion_ids) for example in examples)
     attention = sum(2 * shape.layers * shape.width * len(example) ** 2 for example in examples)
-    return body + head + attention
+    return (body + head + attention) * distinct_share(examples)
 
 
 def jobs(given: Material, at: torch.device, micro_batch: int) -> list[Job]:
@@ -84,7 +84,7 @@ def jobs(given: Material, at: torch.device, micro_batch: int) -> list[Job]:
     return [
         Job("training the policy", update(lessons, method), 3 * forward_operations(shape, lessons), TRAINING),
         Job("training the GRM", update(mends, imitation), 3 * forward_operations(shape, mends), TRAINING),
-        Job("scoring", lambda: scores(model, mends, BATCH), forward_operations(shape, mends), SCORING),
+        Job("scoring", lambda: together(model, mends), forward_operations(shape, mends), SCORING),
     ]
 
 

@@ -63,6 +63,7 @@ def settle(at: torch.device) -> None:
 
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 clock = "wall"
+NO = "no, by"
 
 
 def seconds(action: Callable[[], object], at: torch.device | None = None) -> float:
@@ -167,7 +168,7 @@ def verdict(value: float, target: float, at_most: bool = False) -> str:
     if value <= target if at_most else value >= target:
         return "yes"
     missed = (value / target - 1 if at_most else 1 - value / target) * 100
-    return f"no, by {number(missed)} %"
+    return f"{NO} {number(missed)} %"
 
 
 @cache
@@ -197,13 +198,15 @@ def version(library: str) -> str | None:
 
 @dataclass
 class Table:
-    """A section of docs/benchmarks.md: what was measured, on what, and a table."""
+    """A section of docs/benchmarks.md: what was measured, on what, and a table. missed: what to say below it where a
+    target was missed."""
 
     title: str
     about: str
     columns: Sequence[str]
     rows: list[Sequence[str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    missed: str = ""
 
     def add(self, *cells: object) -> None:
         self.rows.append([str(cell) for cell in cells])
@@ -212,7 +215,9 @@ class Table:
     def markdown(self) -> str:
         rows = [self.columns, ["---"] * len(self.columns), *self.rows]
         lines = ["| " + " | ".join(row) + " |" for row in rows]
-        parts = [f"## {self.title}", self.about, "\n".join(lines), *self.notes]
+        is_missed = any(cell.startswith(NO) for row in self.rows for cell in row)
+        missed = [self.missed.replace("\n", " ")] if self.missed and is_missed else []
+        parts = [f"## {self.title}", self.about, "\n".join(lines), *self.notes, *missed]
         return "\n\n".join(parts) + "\n"
 
 

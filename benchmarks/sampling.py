@@ -29,7 +29,7 @@ TARGETS = {"tiny": 1.5, "10m": 1.0, "1b": None}
 LESSONS = {"tiny": (300, 32, 3e-3), "10m": (40, 16, 2e-3), "1b": (0, 0, 1.0)}  # updates, rows in each, learning rate
 PROMPTS = {"tiny": 256, "10m": 32, "1b": 256}
 SIZES = {"tiny": (64, 128, 256), "10m": (16, 32), "1b": (64, 256)}
-LIMIT, TEMPERATURE, TOP_P = 80, 0.7, 0.95
+SAMPLES, LIMIT, TEMPERATURE, TOP_P = 4, 80, 0.7, 0.95
 NEVER = -1  # as EOS: no completion ends
 Sampler = Callable[[], dict[int, list[int]]]
 
@@ -147,15 +147,17 @@ def contest(
 def main() -> None:
     options = parsed_by(parser(__doc__, ("tiny", "10m")))
     about = (
-        f"`{command(__file__, options)}`, on {machine()}. At most {LIMIT} new tokens; sampled at temperature "
-        f"{TEMPERATURE}, top-p {TOP_P}. Tokens are those up to EOS. Models that have learnt to end their completions."
+        f"`{command(__file__, options)}`, on {machine()}. At most {LIMIT} new tokens; greedy, or {SAMPLES} samples of "
+        f"each prompt at temperature {TEMPERATURE}, top-p {TOP_P}. Tokens are those up to EOS. Models that have learnt "
+        "to end their completions."
     )
     table = Table("Sampling", about, columns("tokens/s", "`generate`"))
     for name in options.models:
         task = given(name, options.device, options.small)
         sizes = (4,) if options.small else SIZES[name]
+        drawn = task._replace(prompts=[prompt for prompt in task.prompts[::SAMPLES] for _ in range(SAMPLES)])
         for sampled in (False, True):
-            row, profile = contest(task, name, sampled, sizes, options.rounds, options.device)
+            row, profile = contest(drawn if sampled else task, name, sampled, sizes, options.rounds, options.device)
             table.add(*row)
             table.notes.append(profile)
     print(table.markdown())

@@ -145,11 +145,14 @@ def blocks(examples: Sequence[Example], tokens: int, width: int | None) -> list[
     less than a row for each and has at most `tokens` tokens."""
     if width is None:
         return [[[example] for example in unit] for unit in units(examples)]
+
+    def price(row: Sequence[Example]) -> float:
+        return cost(length(row), width, is_tree=len(row) > 1)
+
     rows: list[Row] = []
     for unit in sorted(units(examples), key=lambda unit: unit[0].ids):
         shared = [*rows[-1], *unit] if rows else []
-        apart = cost(length(rows[-1]), width) + cost(length(unit), width) if rows else 0.0
-        if rows and length(shared) <= tokens and cost(length(shared), width) < apart:
+        if rows and length(shared) <= tokens and price(shared) < price(rows[-1]) + price(unit):
             rows[-1] = shared
         else:
             rows.append(list(unit))

@@ -72,9 +72,10 @@ def test_scores_in_shared_rows_are_those_of_one_at_a_time(model):
 
 
 def test_examples_share_a_row_where_that_costs_less():
-    """Of width 4, a row of n tokens costs n (1 + n / 26). Two sequences of 20 that share 18 tokens: 22 · (1 + 22/26) =
-    40.6 against 2 · 20 · (1 + 20/26) = 70.8. If they share 2: 38 · (1 + 38/26) = 93.5, more."""
-    assert cost(20, 4) == pytest.approx(20 * (1 + 20 / 26))
+    """Of width 4, a row of n tokens costs n (1 + n / 26), and a tree n (1 + 1.5 n / 26). Two sequences of 20, sharing
+    18 tokens: 22 · (1 + 33/26) = 49.9 against 2 · 20 · (1 + 20/26) = 70.8. Sharing 2: 38 · (1 + 57/26) = 121.3."""
+    assert cost(20, 4, is_tree=False) == pytest.approx(20 * (1 + 20 / 26))
+    assert cost(38, 4, is_tree=True) == pytest.approx(121.3, abs=0.05)
     alike = [Example([7] * 18, [token, token]) for token in (1, 2)]
     other = [Example([7, 7], [token] * 18) for token in (3, 4)]
     rows = [row for part in micro_batches([*alike, *other], 1000, width=4) for row in part]
