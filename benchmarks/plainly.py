@@ -16,7 +16,7 @@ from tasks.work import ALONE, Span, Work
 
 
 class Plainly:
-    """workers: how many shards, and micro-batches of a training run, are computed at once, in threads."""
+    """workers: how many shards are computed at once, in threads."""
 
     def __init__(self, root: Path, seed: int, workers: int) -> None:
         self.root, self.seed, self.workers = root, seed, workers

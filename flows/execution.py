@@ -27,8 +27,7 @@ class ExecutionOptions(BaseModel, extra="forbid", frozen=True):
     workers: int | None = Field(
         None,
         gt=0,
-        description="of runners other than `here`: shards at once, and on a CPU micro-batches of a training run; they "
-        "share its cores. As many as cores if unset",
+        description="shards at once, for all runners but `here`; they share the cores, and there are as many if unset",
     )
     ray_address: str | None = Field(None, description="a Ray cluster's address; unset, one is started on this machine")
     retries: int = Field(0, ge=0, description="how often a shard, or a stage, that failed is tried again")

@@ -13,7 +13,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
@@ -25,7 +24,6 @@ from models.layout import shared_width
 from models.logprobs import KL, logprobs_and_kl, token_logprobs
 from models.objectives import Objective
 from models.sharding import is_sharded, shard, whole
-from models.threads import in_threads, replica
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -69,8 +67,7 @@ class Optimisation:
 @dataclass
 class Reading:
     """How examples are read: the model and what it is measured by, and how many padded tokens at once, which shrinks
-    for good where they do not fit. width: of a model for which examples may share what they begin with. others: who
-    reads micro-batches at the same time, in other threads."""
+    for good where they do not fit. width: of a model for which examples may share what they begin with."""
 
     model: PreTrainedModel
     objectives: Mapping[str, Objective]
@@ -78,7 +75,6 @@ class Reading:
     precision: str
     tokens: int
     width: int | None = None
-    others: Sequence[Reading] = ()
 
     @property
     def at(self) -> torch.device:
@@ -104,7 +100,6 @@ def train(
     reference: PreTrainedModel | None = None,
     longest: Example | None = None,
     sharded: bool = False,
-    threads: int = 1,
 ) -> Iterator[tuple[int, dict[str, float]]]:
     """Make one optimiser update for each of the first `total` lists of examples in `steps`; after each, yield the
     number of updates done and a report.
@@ -119,8 +114,7 @@ def train(
     Each is made after the caller saw its update.
 
     In several processes (`models/processes.py`) each must call this with the same arguments, and reads its share of
-    every update. sharded: each keeps but its part of the weights. threads: on a CPU, how many micro-batches are read
-    at once; it changes no result where each has one core.
+    every update. sharded: each keeps but its part of the weights.
     """
     model.train()
     if optimisation.gradient_checkpointing:
@@ -129,8 +123,6 @@ def train(
     if sharded:
         shard(model)
     reading = Reading(model, objectives, reference, optimisation.precision, optimisation.micro_batch_tokens, width)
-    if reading.at.type == "cpu" and not sharded:
-        reading.others = [replica_of(reading) for _ in range(1, threads)]
     optimiser = torch.optim.AdamW(
         reading.trained, lr=optimisation.learning_rate, weight_decay=optimisation.weight_decay
     )
@@ -258,42 +250,21 @@ def attempt(
 def backward(reading: Reading, batches: Sequence[Batch], counts: Mapping[str, Tensor]) -> dict[str, list[float]]:
     """Add the gradient of this process's part of the loss, micro-batch by micro-batch, and return what it reports: a
     sum and a count by name."""
-    report: dict[str, Tensor] = {}
-    readers = [reading, *reading.others]
-    for found, gradient in in_threads(partial(micro_batch_gradient, counts), readers, batches):
-        for label, both in found.items():
-            report[label] = report.get(label, torch.zeros_like(both)) + both
-        for weights, own in zip(reading.trained, gradient, strict=False):
-            if own is not None:
-                weights.grad = own if weights.grad is None else weights.grad.add_(own)
-    return {name: both.tolist() for name, both in report.items()}
-
-
-def micro_batch_gradient(
-    counts: Mapping[str, Tensor], reading: Reading, given: Batch
-) -> tuple[dict[str, Tensor], Sequence[Tensor | None]]:
-    """What a micro-batch reports, and its gradient; where nobody reads beside it has been added already."""
     # The counts are over all processes already; of sharded weights' gradients the mean is taken, of others the sum.
     scale = processes.world() if reading.is_sharded else 1
     report: dict[str, Tensor] = {}
-    logprobs, batch = read(reading, given)
-    loss = logprobs.sum() * 0.0  # keeps the graph where no objective has a term
-    for name, objective in reading.objectives.items():
-        total, ratios = objective.total(logprobs, batch)
-        term = objective.weight * total / counts[name].clamp(min=1)
-        loss = loss + term
-        for label, (value, number) in {f"loss/{name}": (term, term * 0), **ratios}.items():
-            report[label] = torch.stack([value.detach().float(), number.detach().float()])
-    if reading.others:
-        return report, torch.autograd.grad(loss, reading.trained, allow_unused=True)
-    (loss * scale).backward()
-    return report, ()
-
-
-def replica_of(reading: Reading) -> Reading:
-    """Who reads with the same weights in another thread."""
-    reference = replica(reading.reference) if reading.reference else None
-    return replace(reading, model=replica(reading.model), reference=reference, others=[reading])
+    for given in batches:
+        logprobs, batch = read(reading, given)
+        loss = logprobs.sum() * 0.0  # keeps the graph where no objective has a term
+        for name, objective in reading.objectives.items():
+            total, ratios = objective.total(logprobs, batch)
+            term = objective.weight * total / counts[name].clamp(min=1)
+            loss = loss + term
+            for label, (value, number) in {f"loss/{name}": (term, term * 0), **ratios}.items():
+                both = torch.stack([value.detach().float(), number.detach().float()])
+                report[label] = report.get(label, torch.zeros_like(both)) + both
+        (loss * scale).backward()
+    return {name: both.tolist() for name, both in report.items()}
 
 
 def read(reading: Reading, batch: Batch) -> tuple[Tensor, Batch]:

@@ -9,6 +9,7 @@ the store needs none of it.
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,6 @@ from typing import TYPE_CHECKING
 from models import processes
 from models.deferred import inference, torch
 from models.sharding import collected, is_sharded
-from models.threads import replica
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -95,6 +95,13 @@ def shared_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     """As `load_tokenizer`, but once for all threads and shards: kept until `forget_shared`."""
     with loading:
         return kept_tokenizer(folder)
+
+
+def replica(model: PreTrainedModel) -> PreTrainedModel:
+    """The same weights in modules of their own, which another thread may use at the same time: `output_layer` of
+    `models/logprobs.py` tells a module what one batch wants of it."""
+    weights = [*model.parameters(), *model.buffers()]
+    return copy.deepcopy(model, {id(tensor): tensor for tensor in weights})
 
 
 def forget_shared() -> None:

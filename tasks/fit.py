@@ -123,7 +123,7 @@ def fit(
     example, which is tried first. UserError where memory does not suffice for it."""
     torch.manual_seed(derive_seed(seed, "dropout", processes.rank()))  # whatever this process has drawn before
     reports = train(model, steps, updates, objectives, optimisation, work.checkpoints, [history, *also], reference,
-                    longest, work.sharded, min(work.workers, torch.get_num_threads()))  # fmt: skip
+                    longest, work.sharded)  # fmt: skip
     with enough_memory(), counting(label, updates, "updates") as counter:
         for done, report in reports:
             if done > counter.done + 1:

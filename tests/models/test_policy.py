@@ -5,7 +5,7 @@ import torch
 from scipy.stats import chisquare
 
 from models import policy
-from models.policy import Decoding, choose, complete, load, uniform
+from models.policy import Decoding, choose, complete, forget_shared, load, replica, shared, uniform
 
 PROMPTS = ["Tom has 12 apples.", "Question: Tom", "He buys 5 more. How many apples does Tom have now?\n"]
 
@@ -119,3 +119,19 @@ def test_a_shared_tokenizer_is_loaded_once_until_it_is_forgotten(policy_folder):
     policy.forget_shared()
     assert policy.shared_tokenizer(policy_folder) is not first
     policy.forget_shared()
+
+
+def test_a_replica_has_the_same_weights_in_other_modules(model):
+    other = replica(model)
+    assert other is not model
+    assert other.lm_head is not model.lm_head
+    for one, same in zip(model.parameters(), other.parameters(), strict=True):
+        assert one is same
+
+
+def test_what_threads_share_is_loaded_once_and_each_has_modules_of_its_own(policy_folder):
+    one, _ = shared(policy_folder, torch.device("cpu"))
+    other, _ = shared(policy_folder, torch.device("cpu"))
+    forget_shared()
+    assert one is not other
+    assert next(one.parameters()) is next(other.parameters())
