@@ -61,6 +61,11 @@ UPDATES = {"tiny": 2, "10m": 1, "1b": 2}  # in a round
 GROUPED, SINGLE, APART = "4 samples a problem", "1 sample a problem", "nothing in common"
 
 
+MISSED = """\
+What would have to change: rows that have nothing in common leave nothing to share, and then both sides compute the same
+matrix products. It is missed only by rollouts with one sample of each problem; pairs and rewrites always share."""
+
+
 class Contest(NamedTuple):
     """passes: into how many forward passes TRL divides the rows, since each of its losses has one."""
 
@@ -219,7 +224,7 @@ def main() -> None:
         "Memory is what a process takes in three updates beyond what it held before, and should be no more than TRL's."
     )
     heads = (*columns("tokens/s", "TRL"), "memory, RLMEC against TRL", "no more")
-    table = Table("Policy step", about, heads)
+    table = Table("Policy step", about, heads, missed=MISSED)
     if version("trl") is None:
         table.notes.append("Not measured: TRL is not installed.")
     else:
