@@ -29,7 +29,7 @@ RUN, REUSED, HELP, SHARE = 240.0, 8.0, 0.5, 3.0  # seconds, and percent
 MISSED = """\
 What would have to change: three training runs are most of `tiny`, and matrix products and attention most of those
 (`policy_step.py` has the profile), near what the cores can do in fp32. It would take fewer or shorter examples to learn
-the same, or more cores: shards and micro-batches are spread over as many as there are."""
+the same, or more cores."""
 RLMEC = (sys.executable, "-m", "flows.cli")
 
 
