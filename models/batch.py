@@ -13,11 +13,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from models.deferred import torch
+from models.layout import Layout, cost, lay_out, tree_size
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-from models.layout import Layout, cost, lay_out, tree_size
 
 
 @dataclass(frozen=True)
@@ -140,28 +139,32 @@ def units(examples: Sequence[Example]) -> list[list[Example]]:
     return sorted(found.values(), key=lambda unit: max(map(len, unit)), reverse=True)
 
 
-def blocks(examples: Sequence[Example], tokens: int, width: int | None) -> list[list[Row]]:
-    """The rows that must stay together: those of a unit, or one row of several units that begin alike, where it costs
-    less than a row for each and has at most `tokens` tokens."""
+def blocks(examples: Sequence[Example], tokens: int, width: int | None) -> list[tuple[int, list[Row]]]:
+    """The rows that must stay together, each with the length of the longest: those of a unit, or one row of several
+    units that begin alike, where it costs less than a row for each and has at most `tokens` tokens."""
     if width is None:
-        return [[[example] for example in unit] for unit in units(examples)]
+        return [(max(map(len, unit)), [[example] for example in unit]) for unit in units(examples)]
 
-    def price(row: Sequence[Example]) -> float:
-        return cost(length(row), width, is_tree=len(row) > 1)
+    def price(size: int, row: Row) -> float:
+        return cost(size, width, is_tree=len(row) > 1)
 
-    rows: list[Row] = []
+    rows: list[tuple[int, Row]] = []
     for unit in sorted(units(examples), key=lambda unit: unit[0].ids):
-        shared = [*rows[-1], *unit] if rows else []
-        if rows and length(shared) <= tokens and price(shared) < price(rows[-1]) + price(unit):
-            rows[-1] = shared
-        else:
-            rows.append(list(unit))
-    return [[row] for row in rows]
+        size = length(unit)
+        if rows:
+            before, row = rows[-1]
+            both = [*row, *unit]
+            shared = length(both)
+            if shared <= tokens and price(shared, both) < price(before, row) + price(size, unit):
+                rows[-1] = shared, both
+                continue
+        rows.append((size, unit))
+    return [(size, [row]) for size, row in rows]
 
 
-def length(row: Sequence[Example]) -> int:
+def length(row: Row) -> int:
     """The tokens of a row."""
-    return tree_size(example.ids for example in row)
+    return tree_size([example.ids for example in row])
 
 
 def micro_batches(examples: Sequence[Example], tokens: int, width: int | None = None) -> list[list[Row]]:
@@ -171,11 +174,7 @@ def micro_batches(examples: Sequence[Example], tokens: int, width: int | None = 
     width: of a model that reads trees (`models/layout.py`); for it examples that begin alike share rows."""
     batches: list[list[Row]] = []
     longest = 0
-    for size, block in sorted(
-        ((max(map(length, block)), block) for block in blocks(examples, tokens, width)),
-        key=lambda sized: sized[0],
-        reverse=True,
-    ):
+    for size, block in sorted(blocks(examples, tokens, width), key=lambda sized: sized[0], reverse=True):
         if batches and (len(batches[-1]) + len(block)) * longest <= tokens:
             batches[-1] += block
         else:

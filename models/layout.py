@@ -12,7 +12,7 @@ there for decoding). A model must let itself be told positions and which places 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -82,17 +82,12 @@ class Tree:
         self.tokens: list[int] = []
         self.paths: list[list[int]] = [[] for _ in sequences]
         self.branches: list[tuple[list[int], int]] = []  # the places a branch grows from, and where it begins
-        last: Ids = ()
         path: list[int] = []
-        # In alphabetical order a sequence shares most with the one before it.
-        for number in sorted(range(len(sequences)), key=lambda number: list(sequences[number])):
-            ids = sequences[number]
-            kept = common(last, ids)
+        for number, kept in alphabetically(sequences):
             first = len(self.tokens)
-            self.tokens += ids[kept:]
+            self.tokens += sequences[number][kept:]
             self.branches.append((path[:kept], first))
-            path = [*path[:kept], *range(first, len(self.tokens))]
-            self.paths[number], last = path, ids
+            path = self.paths[number] = [*path[:kept], *range(first, len(self.tokens))]
 
     def write(self, positions: Tensor, attention: Tensor) -> None:
         """Write the positions, (L,), and what is seen from where, (L, L)."""
@@ -111,14 +106,18 @@ def common(one: Ids, other: Ids) -> int:
     return min(len(one), len(other))
 
 
-def tree_size(sequences: Iterable[Ids]) -> int:
+def alphabetically(sequences: Sequence[Ids]) -> Iterator[tuple[int, int]]:
+    """The number of each sequence, and how many tokens it shares with the one before it: in alphabetical order that is
+    the most that it shares with any of those before."""
+    last: Ids = ()
+    for number in sorted(range(len(sequences)), key=lambda number: list(sequences[number])):
+        yield number, common(last, sequences[number])
+        last = sequences[number]
+
+
+def tree_size(sequences: Sequence[Ids]) -> int:
     """How many tokens a row of these sequences has."""
-    total = 0
-    last: list[int] = []
-    for ids in sorted(map(list, sequences)):
-        total += len(ids) - common(last, ids)
-        last = ids
-    return total
+    return sum(len(sequences[number]) - kept for number, kept in alphabetically(sequences))
 
 
 def cost(length: int, width: int, is_tree: bool) -> float:

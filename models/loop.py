@@ -122,12 +122,13 @@ def train(
     width = shared_width(model)
     if sharded:
         shard(model)
-    reading = Reading(model, objectives, reference, optimisation.precision, optimisation.micro_batch_tokens, width)
+    reading = Reading(model, objectives, reference, optimisation.precision, optimisation.micro_batch_tokens)
     optimiser = torch.optim.AdamW(
         reading.trained, lr=optimisation.learning_rate, weight_decay=optimisation.weight_decay
     )
     if longest:
         rehearse(reading, optimiser, longest)
+    reading.width = width  # not before: the rehearsal's copies of one example would share a row
     schedule = scheduler(optimiser, optimisation, total)
     first = 0
     if checkpoints:
@@ -184,11 +185,8 @@ def rehearse(reading: Reading, optimiser: torch.optim.Optimizer, longest: Exampl
     optimiser.step()
     optimiser.zero_grad()
     with torch.random.fork_rng(devices=[reading.at] if reading.at.type == "cuda" else []):
-        # Rows of their own, as copies that begin alike would share one.
-        reading.width, width = None, reading.width
         alone = replace(longest, pair=None)
         gradients(reading, [alone] * max(1, reading.tokens // len(alone)), shortest=len(alone))
-        reading.width = width
     optimiser.zero_grad()
     optimiser.state.clear()
     for group, rate in zip(optimiser.param_groups, rates, strict=True):
