@@ -45,6 +45,7 @@ def add_compare(parser: argparse.ArgumentParser) -> None:
     add("--credit", action="store_true", help="compare credit sources, on samples that nothing was trained on")
     add("--preset", metavar="PRESET", help="a preset's name or TOML file (default: tiny)")
     add("--seeds", type=numbers(int), metavar="N,…", help="seeds of the runs (default: 0,1,2)")
+    add("--against", metavar="RECIPE,…", help="what the others are compared with (default: sft,rlmec)")
     add("--rates", type=numbers(float), metavar="X,…", help="learning rates tried, × the preset's (default: 0.5,1,2)")
     add("--tuning-seed", type=int, metavar="N", help="the seed that learning rates are chosen on (default: 1000)")
     add("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="set an option; repeatable")

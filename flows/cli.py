@@ -114,7 +114,8 @@ def compare(arguments: argparse.Namespace) -> int:
     if arguments.credit:
         return compare_credit(arguments)
     given = {"recipes": arguments.recipes, "preset": arguments.preset, "seeds": arguments.seeds,
-             "rates": arguments.rates, "tuning_seed": arguments.tuning_seed, "sets": arguments.set}  # fmt: skip
+             "rates": arguments.rates, "tuning_seed": arguments.tuning_seed, "sets": arguments.set,
+             "against": arguments.against and arguments.against.split(",")}  # fmt: skip
     config = checked(ComparisonConfig, {name: value for name, value in given.items() if value is not None}, "")
     return told(arguments, run_comparison(config), show_comparison)
 
@@ -125,7 +126,7 @@ def compare_credit(arguments: argparse.Namespace) -> int:
     from flows.report import show_credit
     from flows.tables import checked
 
-    if arguments.recipes or arguments.rates or arguments.tuning_seed is not None:
+    if arguments.recipes or arguments.rates or arguments.against or arguments.tuning_seed is not None:
         raise UserError("compare --credit trains no policy: it takes --preset, --seeds and --set, and no recipe")
     given = {"preset": arguments.preset, "seeds": arguments.seeds, "sets": arguments.set}
     config = checked(CreditComparisonConfig, {name: value for name, value in given.items() if value is not None}, "")

@@ -9,7 +9,7 @@ warm-up policy of a seed that takes no other part.
 import json
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -49,6 +49,9 @@ class ComparisonConfig(BaseModel, extra="forbid", frozen=True):
     rates: tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...] = Field(
         (0.5, 1.0, 2.0), description="learning rates tried for each recipe, as multiples of the preset's"
     )
+    against: tuple[str, ...] = Field(
+        (), description="what the others are compared with, by name; sft and rlmec if unset"
+    )
     tuning_seed: int = Field(1000, ge=0, description="the seed under which learning rates are chosen")
     sets: tuple[str, ...] = Field((), description="section.key=value, over preset and recipe")
 
@@ -80,6 +83,7 @@ class Comparison:
         self.config, self.store, self.parent, self.engine = config, store, parent, engine
         self.found: dict[tuple[str, int], Path] = {}  # the predictions of each recipe and seed
         self.costs: dict[str, dict[str, float]] = {}  # learning_rate, seconds and tokens of each recipe
+        self.start: dict[str, dict[int, float]] = {}  # what the policy that all start from solves, by seed
         self.skipped: dict[str, str] = {}  # the reasons
 
     def add(self, recipe: str) -> None:
@@ -93,6 +97,8 @@ class Comparison:
                 summary = self.outcome(config.run(recipe, seed, rate), f"{name}, seed {seed}", "compared")
                 found[name, seed] = self.predictions(summary)
                 spent.append(self.cost(summary))
+                for benchmark, sides in summary["accuracy"].items():
+                    self.start.setdefault(benchmark, {})[seed] = sides["before"]["rate"]
         except UserError as error:
             self.skipped[name] = str(error)
             say(f"{name} is left out: {error}")
@@ -157,7 +163,8 @@ def compare(config: ComparisonConfig) -> Outcome:
             raise UserError(f"nothing is left to compare: {'; '.join(work.skipped.values())}")
         scores = gathered(work.found)
         means = in_order(accuracies(scores, work.costs), order)
-        gaps = pl.concat([in_order(differences(scores, base), order) for base in baselines(order)])
+        bases = baselines(order, config.against or BASELINES)
+        gaps = pl.concat([in_order(differences(scores, base), order) for base in bases])
         result = as_json(work, means, gaps, time.monotonic() - started)
         log(store, parent, means, gaps, result)
         store.tag(parent, {NOTE: comparison_note(result)})
@@ -186,6 +193,8 @@ def must_fit(config: ComparisonConfig) -> None:
         first = first or made
         for key in unequal(first, made):
             raise UserError(f"recipe {name} has another {key} than recipe {first.recipe.name}: they are compared alike")
+    for name in set(config.against) - named.keys():
+        raise UserError(f"--against {name}: the recipes that take part are {', '.join(named)}")
 
 
 def unequal(first: RunConfig, other: RunConfig) -> Iterator[str]:
@@ -199,9 +208,9 @@ def unequal(first: RunConfig, other: RunConfig) -> Iterator[str]:
             yield f"train_policy.{key}"
 
 
-def baselines(recipes: list[str]) -> list[str]:
-    """What the others are compared with: sft and rlmec where they take part, else the first recipe."""
-    return [name for name in BASELINES if name in recipes] or recipes[:1]
+def baselines(recipes: list[str], wanted: Sequence[str]) -> list[str]:
+    """What the others are compared with: those wanted that take part, else the first recipe."""
+    return [name for name in dict.fromkeys(wanted) if name in recipes] or recipes[:1]
 
 
 def in_order(frame: pl.DataFrame, recipes: list[str]) -> pl.DataFrame:
@@ -216,7 +225,8 @@ def as_json(work: Comparison, means: pl.DataFrame, gaps: pl.DataFrame, seconds: 
         recipes[row["recipe"]][row["benchmark"]] = {name: row[name] for name in ("mean", "low", "high", "seeds")}
     chosen = work.config.model_dump(mode="json", exclude={"recipes"})
     return {
-        **chosen, "recipes": recipes, "differences": gaps.to_dicts(), "skipped": work.skipped,
+        **chosen, "start": {name: list(found.values()) for name, found in work.start.items()},
+        "recipes": recipes, "differences": gaps.to_dicts(), "skipped": work.skipped,
         "total_seconds": round(seconds, 1),
     }  # fmt: skip
 

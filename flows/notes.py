@@ -118,7 +118,8 @@ def credit_note(result: Mapping[str, Any]) -> str:
 
 
 def caveats(result: Mapping[str, Any]) -> list[str]:
-    """What a reader of the table must know: how learning rates were chosen, what p means, what was left out."""
+    """What a reader of the table must know: where all started, how learning rates were chosen, what p means, what was
+    left out."""
     tried = ", ".join(f"× {rate:g}" for rate in result["rates"])
     rates = (
         f"Learning rates: the preset's {tried}, the best of them on the development problems under seed "
@@ -131,4 +132,14 @@ def caveats(result: Mapping[str, Any]) -> list[str]:
         "are corrected by Holm over all rows with the same baseline. Seconds and tokens are a recipe's own, means over "
         "seeds."
     )
-    return [rates, tests, *(f"{name} was left out: {reason}" for name, reason in result["skipped"].items())]
+    left_out = (f"{name} was left out: {reason}" for name, reason in result["skipped"].items())
+    return [*start(result), rates, tests, *left_out]
+
+
+def start(result: Mapping[str, Any]) -> list[str]:
+    """What the policies solve that all recipes start from; nothing of a comparison of an earlier version."""
+    solved = [
+        f"{', '.join(f'{100 * rate:.1f}' for rate in rates)} % of {benchmark}"
+        for benchmark, rates in result.get("start", {}).items()
+    ]
+    return [f"All recipes start from the same policies, one a seed, which solve {'; '.join(solved)}."] if solved else []

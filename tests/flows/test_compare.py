@@ -41,6 +41,8 @@ def test_the_numbers_are_those_of_every_recipe_benchmark_and_seed(first):
     assert found["tokens"] > 0
     (row,) = result["differences"]
     assert (row["recipe"], row["against"], row["benchmark"]) == ("ppo-instance", "sft", "test")
+    assert result["start"] == {"test": [0.0, 0.0]}  # so small a policy solves nothing
+    assert "All recipes start from the same policies, one a seed, which solve 0.0, 0.0 % of test." in errors
     assert "Paired differences" in errors
     assert "the best of them on the development problems under seed 1000" in errors
 
@@ -71,8 +73,10 @@ def test_mlflow_has_one_parent_with_a_run_below_it_for_each_recipe_and_seed(firs
 
 
 def test_a_recipe_added_later_computes_only_itself(first, compare):
-    code, output, errors = compare("sft", "ppo-instance", "rlmec", "--seeds", "0,1", "--rates", "1,2")
+    words = ["--seeds", "0,1", "--rates", "1,2", "--against", "ppo-instance"]
+    code, output, errors = compare("sft", "ppo-instance", "rlmec", *words)
     assert code == 0, errors
+    assert {row["against"] for row in json.loads(output)["differences"]} == {"ppo-instance"}
     assert errors.splitlines().count("train_policy …") == 2 + 2
     assert errors.splitlines().count("train_reward_model …") == 3
     assert "warm_up …" not in errors
@@ -121,6 +125,7 @@ def comparison(*recipes, **given):
         (["sft", "./absent.toml"], {}, "absent.toml: no such file"),
         (["sft", "dpo"], {"sets": ["seed=5"]}, "--set seed and measure_on are the comparison's own affair"),
         (["sft", "dpo"], {"sets": ["measure_on=development"]}, "are the comparison's own affair"),
+        (["sft", "dpo"], {"against": ["coh"]}, "--against coh: the recipes that take part are sft, dpo"),
         (["sft", "MORE"], {}, "recipe more has another train_policy.updates than recipe sft"),
         (["sft", "OTHER"], {}, "recipe other has another sample than recipe sft"),
     ],
@@ -134,6 +139,20 @@ def test_what_cannot_be_compared_is_named_before_anything_runs(recipes, given, l
     named = [str(tmp_path / f"{name.lower()}.toml") if name.isupper() else name for name in recipes]
     with pytest.raises(UserError, match=re.escape(line)):
         must_fit(comparison(*named, **given))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        (["sft", "rlmec"], ["sft", "rlmec"]),
+        (["dpo", "dpo"], ["dpo"]),
+        (["grpo"], ["coh"]),  # which was left out: then the first is
+    ],
+)
+def test_the_others_are_compared_with_the_recipes_wanted_that_took_part(wanted, found):
+    from flows.compare import baselines
+
+    assert baselines(["coh", "rlmec", "sft", "dpo"], wanted) == found
 
 
 def test_every_recipe_can_be_compared_with_the_method():
