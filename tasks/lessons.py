@@ -53,8 +53,9 @@ class Beside:
 
 
 class Lessons:
-    """`right` and `wrong` are the rows of either kind that teach anything; `rewritten` counts the wrong samples whose
-    rewrite is imitated, `paired` the pairs."""
+    """`right` and `wrong` are the rows of either kind that teach anything, but for `unimitated`: wrong ones that bring
+    token rewards alone, where others bring something to imitate. `rewritten` counts the wrong samples whose rewrite is
+    imitated, `paired` the pairs."""
 
     def __init__(
         self, options: TrainPolicyOptions, inputs: Mapping[str, Path], tokenizer: PreTrainedTokenizerBase
@@ -79,11 +80,15 @@ class Lessons:
         is_right = samples["is_right"]
         self.rewritten, self.paired = (int(has[name].sum()) if name in has else 0 for name in ("edits", "pairs"))
         imitated = [verdict for kind, verdict in (("right", True), ("wrong", False)) if kind in options.imitate]
-        teaches = is_right.is_in(imitated) | ("references" in options.imitate)
-        for name in has.keys() & {"token_rewards", "edits", "pairs"}:
-            teaches |= has[name]
+        imitates = is_right.is_in(imitated) | ("references" in options.imitate)
+        for name in has.keys() & {"edits", "pairs"}:
+            imitates |= has[name]
+        teaches = imitates | has.get("token_rewards", imitates)
         self.right = (teaches & is_right).arg_true().to_list()
-        self.wrong = (teaches & ~is_right).arg_true().to_list()
+        self.wrong = (imitates & ~is_right).arg_true().to_list()
+        self.unimitated = (teaches & ~imitates & ~is_right).arg_true().to_list()
+        if not self.wrong:
+            self.wrong, self.unimitated = self.unimitated, []
 
     def longest(self) -> Example:
         """The longest example to come, but for reference solutions, whose length is not known yet."""
@@ -93,7 +98,7 @@ class Lessons:
             own = self.samples["completion_ids"].list.len()
             other = rewrites.frame["rewrite_ids"].list.len().gather(rewrites.places).fill_null(0)
             lengths = lengths - own + pl.select(pl.max_horizontal(own, other)).to_series()
-        row = max((*self.right, *self.wrong), key=lengths.to_list().__getitem__)
+        row = max((*self.right, *self.wrong, *self.unimitated), key=lengths.to_list().__getitem__)
         return max(self.examples(row), key=len)
 
     def examples(self, row: int) -> list[Example]:

@@ -6,7 +6,7 @@ Where only reference solutions are imitated (recipe sft) no sample is needed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -62,7 +62,11 @@ class TrainPolicyOptions(BaseModel, extra="forbid", frozen=True):
     epochs: float = Field(3.0, gt=0, description="passes over the samples (or reference solutions)")
     batch_size: int = Field(128, gt=0, description="samples (or reference solutions) in one update")
     wrong_share: float | None = Field(
-        None, ge=0, le=1, description="share of wrong samples in a batch; as sampled if unset"
+        None,
+        ge=0,
+        le=1,
+        description="share of wrong samples in a batch; as sampled if unset. Where rewrites are imitated, the wrong "
+        "samples without one come on top, as often as they occur: they would take the place of rewrites",
     )
     optimisation: Optimisation = Optimisation(learning_rate=5e-6)
     lora: Lora | None = Field(None, description="train low-rank adapters, say { rank = 16 }, rather than all weights")
@@ -144,12 +148,11 @@ def train_policy(
     order = derive_seed(seed, "order")
     if "samples" in options.tables:
         lessons = Lessons(options, inputs, tokenizer)
-        right, wrong = lessons.right, lessons.wrong
-        log({"right_samples": len(right), "wrong_samples": len(wrong), "rewrites": lessons.rewritten,
-             "pairs": lessons.paired})  # fmt: skip
+        right, wrong = len(lessons.right), len(lessons.wrong) + len(lessons.unimitated)
+        log({"right_samples": right, "wrong_samples": wrong, "rewrites": lessons.rewritten, "pairs": lessons.paired})
         if not right and not wrong:
             raise UserError("no sample teaches anything under this recipe: look at the samples and rewrites tables")
-        steps, size = mixed_batches(right, wrong, lessons.examples, options, order), len(right) + len(wrong)
+        steps, size = mixed_batches(lessons, options, order), right + wrong
         longest = lessons.longest()
     else:
         examples = reference_examples(tokenizer, inputs["problems"], options)
@@ -177,25 +180,21 @@ def reference_examples(tokenizer: PreTrainedTokenizerBase, problems: Path, optio
     return Made(len(frame), lambda row: reference_example(tokenizer, frame.row(row, named=True), verdict))
 
 
-def mixed_batches(
-    right: list[int],
-    wrong: list[int],
-    brings: Callable[[int], list[Example]],
-    options: TrainPolicyOptions,
-    seed: int,
-) -> Iterator[list[Example]]:
-    """Endless batches of what `batch_size` samples bring, of which `wrong_share` are wrong.
-
-    right, wrong: rows of the samples table. brings: the examples that come with a row.
-    """
+def mixed_batches(lessons: Lessons, options: TrainPolicyOptions, seed: int) -> Iterator[list[Example]]:
+    """Endless batches of what `batch_size` samples bring, of which `wrong_share` are wrong; `unimitated` ones come on
+    top."""
     size, share = options.batch_size, options.wrong_share
+    right, wrong, unimitated = lessons.right, lessons.wrong, lessons.unimitated
     if share is None or not right or not wrong:
-        pools = [(shuffled_cycle(right + wrong, seed), size)]
+        pools = [(shuffled_cycle([*right, *wrong, *unimitated], seed), size)]
     else:
         wrongs = round(share * size)
         pools = [
             (shuffled_cycle(wrong, derive_seed(seed, "wrong")), wrongs),
             (shuffled_cycle(right, derive_seed(seed, "right")), size - wrongs),
         ]
+        if unimitated:
+            more = round(wrongs * len(unimitated) / len(wrong))
+            pools.append((shuffled_cycle(unimitated, derive_seed(seed, "unimitated")), more))
     while True:
-        yield [example for cycle, count in pools for row in islice(cycle, count) for example in brings(row)]
+        yield [example for cycle, count in pools for row in islice(cycle, count) for example in lessons.examples(row)]

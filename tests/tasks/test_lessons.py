@@ -35,7 +35,7 @@ def test_a_wrong_sample_without_an_accepted_rewrite_keeps_its_rewards_and_imitat
         "edits": edits,
     }
     lessons = Lessons(RLMEC, inputs, tokenizer)
-    assert (len(lessons.right), len(lessons.wrong), lessons.rewritten) == (2, 4, 0)
+    assert (len(lessons.right), len(lessons.wrong), lessons.unimitated, lessons.rewritten) == (2, 4, [], 0)
     for (example,) in map(lessons.examples, lessons.wrong):
         assert "weight" not in example.scores
         assert any(reward < 0 for reward in example.scores["reward"])
@@ -90,6 +90,20 @@ def test_in_hindsight_every_prompt_says_whether_the_solution_is_right(taught, to
 def test_a_sample_that_teaches_nothing_is_not_drawn(recipe, right, wrong, taught, tokenizer):
     lessons = lessons_of(recipe, taught, tokenizer)
     assert (len(lessons.right), len(lessons.wrong)) == (right, wrong)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "wrong", "unimitated"),
+    [("rlmec", 3, 1), ("rlmec-no-token-reward", 3, 0), ("rlmec-no-imitation", 4, 0), ("coh", 4, 0)],
+)
+def test_where_rewrites_are_imitated_a_wrong_sample_without_one_stands_apart(
+    recipe, wrong, unimitated, taught, tokenizer, tmp_path
+):
+    """Three of four have one. Without token rewards the fourth teaches nothing; recipe coh imitates it itself."""
+    three = tmp_path / "edits.parquet"
+    write_table(read_table("edits", taught["edits"]).head(3), "edits", three)
+    lessons = lessons_of(recipe, {**taught, "edits": three}, tokenizer)
+    assert (len(lessons.wrong), len(lessons.unimitated)) == (wrong, unimitated)
 
 
 def test_every_sample_may_bring_its_problems_reference_solution(run, taught, tokenizer):
