@@ -82,7 +82,7 @@ def load_lessons(folder: Path, rows: int) -> None:
     inputs = {name: folder / f"{name}.parquet" for name in ("samples", "rewrites", "edits", "token_rewards")}
     options = TrainPolicyOptions(wrong_share=0.4)
     lessons = Lessons(options, inputs, material("tiny", 1).tokenizer)
-    for _ in islice(mixed_batches(lessons.right, lessons.wrong, lessons.examples, options, 0), BATCHES):
+    for _ in islice(mixed_batches(lessons, options, 0), BATCHES):
         pass
 
 
