@@ -63,7 +63,7 @@ GROUPED, SINGLE, APART = "4 samples a problem", "1 sample a problem", "nothing i
 
 MISSED = """\
 What would have to change: rows that have nothing in common leave nothing to share, and then both sides compute the same
-matrix products. It is missed only by rollouts with one sample of each problem; pairs and rewrites always share."""
+matrix products. It is missed by such rows alone, most by rollouts with one sample of each problem."""
 
 
 class Contest(NamedTuple):
