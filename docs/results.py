@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from tasks.compare_recipes import interval_text
+
 PAGE = Path(__file__).with_suffix(".md")
 PLACE = re.compile(r"(?<=<!-- computed: )([^>]+?) -->\n.*?(?=<!-- end -->)", re.DOTALL)
 Result = Mapping[str, Any]
@@ -42,7 +44,7 @@ def accuracy(result: Result) -> str:
     recipes = sorted(result["recipes"].items(), key=lambda item: -item[1][benchmarks[0]]["mean"])
     starts = [f"{100 * sum(rates) / len(rates):.1f}" for rates in result["start"].values()]
     rows = (
-        [f"`{recipe}`", *(interval(found[name], "mean", "") for name in benchmarks), f"{found['learning_rate']:g}",
+        [f"`{recipe}`", *(interval_text(found[name], "mean", "") for name in benchmarks), f"{found['learning_rate']:g}",
          f"{found['seconds']:.0f}", f"{found['tokens'] / 1e6:.2f}"]
         for recipe, found in recipes
     )  # fmt: skip
@@ -84,13 +86,7 @@ def difference(result: Result, row: Mapping[str, Any]) -> str:
         for side in ("recipe", "against")
     )
     ahead = sum(our > their for our, their in zip(ours, theirs, strict=True))
-    return f"{interval(row, 'difference', '+')}, {ahead} of {len(ours)}, p {row['p_corrected']:.2g}"
-
-
-def interval(row: Mapping[str, float], middle: str, sign: str) -> str:
-    """`+1.6 [+0.1, +2.9]`, in percent."""
-    value, low, high = (format(100 * row[name], f"{sign}.1f") for name in (middle, "low", "high"))
-    return f"{value} [{low}, {high}]"
+    return f"{interval_text(row, 'difference', '+')}, {ahead} of {len(ours)}, p {row['p_corrected']:.2g}"
 
 
 def markdown(heads: list[str], rows: Iterable[list[str]]) -> str:
