@@ -8,11 +8,12 @@ accuracy`, `FILE less RECIPE`, or `FILE FILE … by level`.
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from tasks.compare_recipes import interval_text
+from tasks.markdown import markdown_table
 
 PAGE = Path(__file__).with_suffix(".md")
 PLACE = re.compile(r"(?<=<!-- computed: )([^>]+?) -->\n.*?(?=<!-- end -->)", re.DOTALL)
@@ -49,7 +50,7 @@ def accuracy(result: Result) -> str:
         for recipe, found in recipes
     )  # fmt: skip
     heads = ["recipe", *benchmarks, "learning rate", "seconds", "million tokens"]
-    return markdown(heads, [*rows, ["start", *starts, "", "", ""]])
+    return markdown_table(heads, [*rows, ["start", *starts, "", "", ""]])
 
 
 def differences(result: Result, base: str) -> str:
@@ -58,7 +59,7 @@ def differences(result: Result, base: str) -> str:
     benchmarks = list(result["start"])
     recipes = sorted({recipe for recipe, _ in rows}, key=lambda recipe: -rows[recipe, benchmarks[0]]["difference"])
     cells = ([f"`{recipe}`", *(difference(result, rows[recipe, name]) for name in benchmarks)] for recipe in recipes)
-    return markdown([f"less `{base}`", *benchmarks], cells)
+    return markdown_table([f"less `{base}`", *benchmarks], cells)
 
 
 def by_level(results: list[Result]) -> str:
@@ -76,7 +77,7 @@ def by_level(results: list[Result]) -> str:
         return [start, *means, *(difference(result, rows[pair]) for pair in pairs)]
 
     heads = ["start", *(f"`{name}`" for name in names), *(f"`{ours}` less `{theirs}`" for ours, theirs in pairs)]
-    return markdown(heads, map(cells, results))
+    return markdown_table(heads, map(cells, results))
 
 
 def difference(result: Result, row: Mapping[str, Any]) -> str:
@@ -87,11 +88,6 @@ def difference(result: Result, row: Mapping[str, Any]) -> str:
     )
     ahead = sum(our > their for our, their in zip(ours, theirs, strict=True))
     return f"{interval_text(row, 'difference', '+')}, {ahead} of {len(ours)}, p {row['p_corrected']:.2g}"
-
-
-def markdown(heads: list[str], rows: Iterable[list[str]]) -> str:
-    """A Markdown table."""
-    return "\n".join(f"| {' | '.join(line)} |" for line in (heads, ["---"] * len(heads), *rows))
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ from flows.server import prefect_server
 from flows.stage import say
 from flows.store import Store, open_store
 from flows.tables import apply_recipe, apply_setting, preset_tables, read_recipe
+from tasks.markdown import markdown_table
 from tasks.measure_credit import FIGURES, MeasureCreditOptions, text_table
 from tasks.score import ScoreOptions
 
@@ -132,7 +133,7 @@ def means(every: pl.DataFrame) -> pl.DataFrame:
 def markdown(result: dict[str, Any]) -> str:
     """The comparison as a Markdown table, a row a source and group."""
     heads, *lines = text_table(result["credit"])
-    return "\n".join(f"| {' | '.join(line)} |" for line in (heads, ["---"] * len(heads), *lines))
+    return markdown_table(heads, lines)
 
 
 def log(store: Store, run_id: str, every: pl.DataFrame, result: dict[str, Any]) -> None:

@@ -19,6 +19,7 @@ import polars as pl
 from tasks.compare_predictions import scores
 from tasks.errors import UserError
 from tasks.intervals import RESAMPLES, RESAMPLES_AT_ONCE, mcnemar
+from tasks.markdown import markdown_table
 
 ACCURACIES: dict[str, Any] = {
     "recipe": pl.String,
@@ -107,7 +108,7 @@ def markdown(accuracies: pl.DataFrame, differences: pl.DataFrame) -> str:
     baselines = differences["against"].unique(maintain_order=True).to_list()
     heads = ["recipe", *benchmarks, *(f"{benchmark} − {base}" for base in baselines for benchmark in benchmarks),
              "learning rate", "seconds", "million tokens"]  # fmt: skip
-    lines = [heads, ["---"] * len(heads)]
+    lines = []
     means = {(row["recipe"], row["benchmark"]): row for row in accuracies.to_dicts()}
     gaps = {(row["recipe"], row["against"], row["benchmark"]): row for row in differences.to_dicts()}
     for recipe in accuracies["recipe"].unique(maintain_order=True):
@@ -119,7 +120,7 @@ def markdown(accuracies: pl.DataFrame, differences: pl.DataFrame) -> str:
         cost = means[recipe, benchmarks[0]]
         numbers = [f"{cost['learning_rate']:g}", f"{cost['seconds']:.0f}", f"{cost['tokens'] / 1e6:.2f}"]
         lines.append([f"`{recipe}`", *cells, *numbers])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return markdown_table(heads, lines)
 
 
 def interval_text(row: Mapping[str, float], middle: str, sign: str) -> str:
