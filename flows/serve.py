@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import cast
 
 from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
@@ -49,7 +50,7 @@ def standing_server(host: str = HOST, port: int = PORT) -> Iterator[str]:
         return
     server = start_server(host, port)
     try:
-        wait_until_up(server, port)
+        wait_until_up(server, port, standing_log())
         say(f"Prefect: started a server, its UI is at http://{HOST}:{port}")
         password = os.environ.get(PASSWORD) or None
         with temporary_settings({PREFECT_API_URL: url, PREFECT_API_AUTH_STRING: password}):
@@ -64,15 +65,19 @@ def start_server(host: str, port: int) -> "subprocess.Popen[bytes]":
         raise UserError(
             f"--host {host}: set {PASSWORD}=NAME:PASSWORD first, or anyone who reaches it can run flows here"
         )
-    folder = home() / "prefect"
-    folder.mkdir(parents=True, exist_ok=True)
+    standing_log().parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", host, "--port", str(port)]
     url = f"http://{public_name(host)}:{port}"
     # Its page would look for the API on port 4200 of the reader's own machine.
     origins = {"PREFECT_SERVER_CORS_ALLOWED_ORIGINS": url, "PREFECT_SERVER_UI_API_URL": f"{url}/api"}
-    with (folder / "standing-server.log").open("ab") as file:
+    with standing_log().open("ab") as file:
         return subprocess.Popen(command, env=origins | os.environ, stdin=subprocess.DEVNULL, stdout=file, stderr=file,
                                 start_new_session=True)  # fmt: skip
+
+
+def standing_log() -> Path:
+    """Where that server writes what it has to say."""
+    return home() / "prefect" / "standing-server.log"
 
 
 def deployment(config: RunConfig, cron: str, level: float = LEVEL) -> RunnerDeployment:

@@ -37,19 +37,22 @@ def prefect_server() -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as running:
         with locked(folder / ".lock"):  # two servers that made the database at once would both fail
-            port = free_port()
-            server = running.enter_context(started(port, folder / "server.log"))
-            wait_until_up(server, port)
+            port, server = running.enter_context(started(folder / "server.log"))
+            wait_until_up(server, port, folder / "server.log")
         with temporary_settings({PREFECT_API_URL: f"http://{HOST}:{port}/api"}):
             yield
 
 
 @contextmanager
-def started(port: int, log_path: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    """A server process, stopped at the end after Prefect has sent it what it holds."""
-    with log_path.open("ab") as log:
+def started(log_path: Path) -> Iterator[tuple[int, "subprocess.Popen[bytes]"]]:
+    """A server's port and process, stopped at the end after Prefect has sent it what it holds."""
+    # The socket is bound here and handed down: a free port that is only named may be another's seconds later.
+    with log_path.open("ab") as log, socket.socket() as bound:
+        bound.bind((HOST, 0))
+        port = int(bound.getsockname()[1])
         server = subprocess.Popen(
-            [sys.executable, "-m", "flows.server", str(port)],
+            [sys.executable, "-m", "flows.server", str(bound.fileno())],
+            pass_fds=[bound.fileno()],
             env={
                 **os.environ,
                 **SHORT_LIVED,
@@ -62,7 +65,7 @@ def started(port: int, log_path: Path) -> Iterator["subprocess.Popen[bytes]"]:
             start_new_session=True,
         )
     try:
-        yield server
+        yield port, server
     finally:
         drain()
         stop(server)
@@ -78,16 +81,22 @@ def drain() -> None:
             worker.drain_all(timeout=DRAIN_SECONDS)
 
 
-def wait_until_up(server: "subprocess.Popen[bytes]", port: int) -> None:
-    """Return once the server answers; RuntimeError where it ends first or takes too long."""
+def wait_until_up(server: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
+    """Return once the server answers; RuntimeError with its last words where it ends first or takes too long."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if server.poll() is not None:
-            raise RuntimeError(f"Prefect's server ended with code {server.returncode}: see its server.log")
+            raise RuntimeError(f"Prefect's server ended with code {server.returncode}: {last_words(log)}")
         if answers(f"http://{HOST}:{port}/api"):
             return
         time.sleep(0.1)
-    raise RuntimeError(f"Prefect's server did not start within {START_SECONDS:.0f} s: see its server.log")
+    raise RuntimeError(f"Prefect's server did not start within {START_SECONDS:.0f} s: {last_words(log)}")
+
+
+def last_words(log: Path) -> str:
+    """The last lines of a server's log that say something, and where the whole of it is."""
+    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    return f"{' / '.join(lines[-5:]) or 'nothing said'} (all of it in {log})"
 
 
 def answers(url: str) -> bool:
@@ -132,18 +141,15 @@ def end_with_parent() -> None:
 
 
 def main() -> None:
-    """The server's own process: `python -m flows.server PORT`."""
+    """The server's own process: `python -m flows.server FD`, the descriptor of the socket that it listens on."""
     import uvicorn
 
     threading.Thread(target=end_with_parent, daemon=True).start()
-    uvicorn.run(
-        "prefect.server.api.server:create_app",
-        factory=True,
-        host=HOST,
-        port=int(sys.argv[1]),
-        log_level="error",
-        lifespan="on",
-    )
+    application = "prefect.server.api.server:create_app"
+    server = uvicorn.Server(uvicorn.Config(application, factory=True, log_level="error", lifespan="on"))
+    server.run(sockets=[socket.socket(fileno=int(sys.argv[1]))])
+    if not server.started:
+        sys.exit(3)  # as uvicorn's own command does
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ SMALL = {
 @pytest.fixture(scope="module")
 def prefect(tmp_path_factory):
     """Calls Prefect's command in this project's folder, with a server and an RLMEC_HOME of its own."""
-    from flows.serve import start_server
+    from flows.serve import standing_log, start_server
 
     home, port = tmp_path_factory.mktemp("deployments"), free_port()
     with pytest.MonkeyPatch.context() as patch:
@@ -37,7 +37,7 @@ def prefect(tmp_path_factory):
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         server = start_server(HOST, port)
         try:
-            wait_until_up(server, port)
+            wait_until_up(server, port, standing_log())
             patch.setenv("PREFECT_API_URL", f"http://{HOST}:{port}/api")
 
             def call(*words, program=("-m", "prefect")):

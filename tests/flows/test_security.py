@@ -78,7 +78,7 @@ def test_the_ui_listens_on_this_machine_alone(page):
 @pytest.fixture(scope="module")
 def open_server(tmp_path_factory):
     """The address of a Prefect server that listens beyond this machine, with a password."""
-    from flows.serve import PASSWORD, start_server
+    from flows.serve import PASSWORD, standing_log, start_server
 
     place, port = tmp_path_factory.mktemp("prefect"), free_port()
     with pytest.MonkeyPatch.context() as patch:
@@ -87,7 +87,7 @@ def open_server(tmp_path_factory):
         patch.setenv(PASSWORD, "me:planted")
         server = start_server("0.0.0.0", port)
         try:
-            wait_until_up(server, port)
+            wait_until_up(server, port, standing_log())
             yield f"http://127.0.0.1:{port}"
         finally:
             stop(server)

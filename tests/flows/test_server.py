@@ -1,10 +1,14 @@
 """Prefect's short-lived server: two may be wanted at once, and neither outlives who asked for it."""
 
 import os
+import socket
 import subprocess
 import sys
 
 import psutil
+import pytest
+
+from flows.server import HOST, started, wait_until_up
 
 PROGRAM = """
 from flows.home import quieten
@@ -44,3 +48,21 @@ def test_two_servers_start_at_once_in_a_new_folder_and_leave_no_process(tmp_path
     users[1].communicate()
     _, alive = psutil.wait_procs(working_on(tmp_path), timeout=10)
     assert alive == []
+
+
+def test_a_server_that_ends_at_once_leaves_its_last_words_and_the_place_of_its_log(tmp_path):
+    log = tmp_path / "server.log"
+    with log.open("wb") as file:
+        server = subprocess.Popen([sys.executable, "-c", "raise SystemExit('database is locked')"], stderr=file)
+    server.wait()
+    with pytest.raises(RuntimeError) as error:
+        wait_until_up(server, 1, log)
+    assert str(error.value) == f"Prefect's server ended with code 1: database is locked (all of it in {log})"
+
+
+def test_nobody_else_can_take_the_port_before_the_server_listens(tmp_path, monkeypatch):
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
+    with started(tmp_path / "server.log") as (port, server), socket.socket() as other:
+        with pytest.raises(OSError, match="in use"):
+            other.bind((HOST, port))
+        wait_until_up(server, port, tmp_path / "server.log")
