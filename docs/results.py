@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tasks.compare_recipes import interval_text
+from tasks.compare_recipes import COSTS, cost_texts, interval_text
 from tasks.markdown import markdown_table
 
 PAGE = Path(__file__).with_suffix(".md")
@@ -45,12 +45,10 @@ def accuracy(result: Result) -> str:
     recipes = sorted(result["recipes"].items(), key=lambda item: -item[1][benchmarks[0]]["mean"])
     starts = [f"{100 * sum(rates) / len(rates):.1f}" for rates in result["start"].values()]
     rows = (
-        [f"`{recipe}`", *(interval_text(found[name], "mean", "") for name in benchmarks), f"{found['learning_rate']:g}",
-         f"{found['seconds']:.0f}", f"{found['tokens'] / 1e6:.2f}"]
+        [f"`{recipe}`", *(interval_text(found[name], "mean", "") for name in benchmarks), *cost_texts(found)]
         for recipe, found in recipes
-    )  # fmt: skip
-    heads = ["recipe", *benchmarks, "learning rate", "seconds", "million tokens"]
-    return markdown_table(heads, [*rows, ["start", *starts, "", "", ""]])
+    )
+    return markdown_table(["recipe", *benchmarks, *COSTS], [*rows, ["start", *starts, *([""] * len(COSTS))]])
 
 
 def differences(result: Result, base: str) -> str:

@@ -65,12 +65,13 @@ def start_server(host: str, port: int) -> "subprocess.Popen[bytes]":
         raise UserError(
             f"--host {host}: set {PASSWORD}=NAME:PASSWORD first, or anyone who reaches it can run flows here"
         )
-    standing_log().parent.mkdir(parents=True, exist_ok=True)
+    log = standing_log()
+    log.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", host, "--port", str(port)]
     url = f"http://{public_name(host)}:{port}"
     # Its page would look for the API on port 4200 of the reader's own machine.
     origins = {"PREFECT_SERVER_CORS_ALLOWED_ORIGINS": url, "PREFECT_SERVER_UI_API_URL": f"{url}/api"}
-    with standing_log().open("ab") as file:
+    with log.open("ab") as file:
         return subprocess.Popen(command, env=origins | os.environ, stdin=subprocess.DEVNULL, stdout=file, stderr=file,
                                 start_new_session=True)  # fmt: skip
 

@@ -35,10 +35,11 @@ def prefect_server() -> Iterator[None]:
         return
     folder = home() / "prefect"
     folder.mkdir(parents=True, exist_ok=True)
+    log = folder / "server.log"
     with ExitStack() as running:
         with locked(folder / ".lock"):  # two servers that made the database at once would both fail
-            port, server = running.enter_context(started(folder / "server.log"))
-            wait_until_up(server, port, folder / "server.log")
+            port, server = running.enter_context(started(log))
+            wait_until_up(server, port, log)
         with temporary_settings({PREFECT_API_URL: f"http://{HOST}:{port}/api"}):
             yield
 

@@ -21,6 +21,7 @@ from tasks.errors import UserError
 from tasks.intervals import RESAMPLES, RESAMPLES_AT_ONCE, mcnemar
 from tasks.markdown import markdown_table
 
+COSTS = ("learning rate", "seconds", "million tokens")
 ACCURACIES: dict[str, Any] = {
     "recipe": pl.String,
     "benchmark": pl.String,
@@ -107,7 +108,7 @@ def markdown(accuracies: pl.DataFrame, differences: pl.DataFrame) -> str:
     benchmarks = accuracies["benchmark"].unique(maintain_order=True).to_list()
     baselines = differences["against"].unique(maintain_order=True).to_list()
     heads = ["recipe", *benchmarks, *(f"{benchmark} − {base}" for base in baselines for benchmark in benchmarks),
-             "learning rate", "seconds", "million tokens"]  # fmt: skip
+             *COSTS]  # fmt: skip
     lines = []
     means = {(row["recipe"], row["benchmark"]): row for row in accuracies.to_dicts()}
     gaps = {(row["recipe"], row["against"], row["benchmark"]): row for row in differences.to_dicts()}
@@ -117,10 +118,13 @@ def markdown(accuracies: pl.DataFrame, differences: pl.DataFrame) -> str:
             for benchmark in benchmarks:
                 row = gaps.get((recipe, base, benchmark))
                 cells.append(f"{interval_text(row, 'difference', '+')}, p {row['p_corrected']:.2g}" if row else "–")
-        cost = means[recipe, benchmarks[0]]
-        numbers = [f"{cost['learning_rate']:g}", f"{cost['seconds']:.0f}", f"{cost['tokens'] / 1e6:.2f}"]
-        lines.append([f"`{recipe}`", *cells, *numbers])
+        lines.append([f"`{recipe}`", *cells, *cost_texts(means[recipe, benchmarks[0]])])
     return markdown_table(heads, lines)
+
+
+def cost_texts(row: Mapping[str, Any]) -> list[str]:
+    """What a recipe cost, below the heads COSTS."""
+    return [f"{row['learning_rate']:g}", f"{row['seconds']:.0f}", f"{row['tokens'] / 1e6:.2f}"]
 
 
 def interval_text(row: Mapping[str, float], middle: str, sign: str) -> str:
