@@ -100,11 +100,14 @@ def told(rlmec, place, port):
 
             (first, *_) = wait_for(lambda: in_state("RUNNING"), process, place)
             deployment = client.read_deployment_by_name("improve/smoke")
+            wait_for(lambda: list(open_store().search("tags.`rlmec.kind` = 'round'")), process, place)
+            at_work = working_on(process, first)
+            for child in at_work:
+                child.suspend()  # or it may be done before the runner, which looks every ten seconds, comes to the second
             second = client.create_flow_run_from_deployment(deployment.id)
             wait_for(lambda: second.id in {run.id for run in in_state("CANCELLED")}, process, place)
             story.second = client.read_flow_run(second.id).state
-            wait_for(lambda: list(open_store().search("tags.`rlmec.kind` = 'round'")), process, place)
-            for child in working_on(process, first):
+            for child in at_work:
                 child.kill()
             wait_for(lambda: client.read_flow_run(first.id).state.is_final(), process, place)
             story.killed = client.read_flow_run(first.id).state
