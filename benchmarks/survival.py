@@ -39,7 +39,8 @@ class Home:
 
     def __init__(self, folder: Path, **environment: str) -> None:
         self.folder, self.counted = folder, folder.with_name(f"{folder.name}.counted")
-        inherited = {name: text for name, text in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
+        left_out = ("MLFLOW_TRACKING_URI", "PREFECT_HOME")  # they belong to another store
+        inherited = {name: text for name, text in os.environ.items() if name not in left_out}
         self.environment = {**inherited, "RLMEC_HOME": str(folder), **environment}
 
     def start(self) -> "subprocess.Popen[str]":
@@ -209,21 +210,21 @@ def fill(path: Path) -> None:
 def server(scratch: Path, times: int, jobs: int, seed: int) -> Iterator[str]:
     """An MLflow server that is gone for 20 seconds in the middle of a run."""
     expected = results(Home(scratch / "whole").finish())
-    from flows.server import free_port
+    from flows.server import reserved_port
 
-    port = free_port()
-    home = Home(scratch / "home", MLFLOW_TRACKING_URI=f"http://127.0.0.1:{port}")
-    with remote_store(scratch, port):
-        run = home.start()
-        for line in run.stderr or ():
-            if line.startswith("sample"):
-                break
-    gone = time.monotonic()
-    time.sleep(SERVER_GONE_SECONDS)
-    with remote_store(scratch, port):
-        away = time.monotonic() - gone
-        check_same(expected, home.finish(run))
-        check_clean(home)
+    with reserved_port() as port:
+        home = Home(scratch / "home", MLFLOW_TRACKING_URI=f"http://127.0.0.1:{port}")
+        with remote_store(scratch, port):
+            run = home.start()
+            for line in run.stderr or ():
+                if line.startswith("sample"):
+                    break
+        gone = time.monotonic()
+        time.sleep(SERVER_GONE_SECONDS)
+        with remote_store(scratch, port):
+            away = time.monotonic() - gone
+            check_same(expected, home.finish(run))
+            check_clean(home)
     yield f"the MLflow server was gone for {away:.0f} s: the same"
 
 

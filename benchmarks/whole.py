@@ -36,7 +36,8 @@ RLMEC = (sys.executable, "-m", "flows.cli")
 def command(home: Path, *words: str) -> tuple[float, str]:
     """Seconds of an `rlmec` command, and its standard output."""
     environment = {**os.environ, "RLMEC_HOME": str(home)}
-    environment.pop("MLFLOW_TRACKING_URI", None)
+    for name in ("MLFLOW_TRACKING_URI", "PREFECT_HOME"):  # they belong to another store
+        environment.pop(name, None)
     started = time.perf_counter()
     done = subprocess.run([*RLMEC, *words], env=environment, capture_output=True, text=True)
     took = time.perf_counter() - started

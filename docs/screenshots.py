@@ -18,7 +18,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from flows.home import quieten
 from flows.serve import standing_server
-from flows.server import HOST, answers, free_port
+from flows.server import HOST, answers, reserved_port
 from flows.store import Store, open_store
 from flows.ui import mlflow_server
 from tasks.errors import UserError
@@ -43,7 +43,7 @@ def main() -> None:
         take(page, "mlflow-run", f"{experiment}/runs/{run.info.run_id}", wait=5000)
         report = store.folder / "artifacts" / run.info.run_id / "artifacts" / "report.html"
         take(page, "report-sample", report.as_uri(), then=open_a_sample)
-        with standing_server(port=free_port()) as api:
+        with reserved_port() as port, standing_server(port=port) as api:
             stage = store.client.get_run(run.data.tags["rlmec.stage.train_policy"])
             flow_run = stage.data.tags["prefect.flow_run_id"]
             take(page, "prefect-flow", f"{api.removesuffix('/api')}/runs/flow-run/{flow_run}", wait=5000)
@@ -64,9 +64,12 @@ def browser() -> Iterator[Page]:
 @contextmanager
 def mlflow(store: Store) -> Iterator[str]:
     """The address of MLflow's server, as `rlmec ui` starts it."""
-    port = free_port()
     more = ["--default-artifact-root", (store.folder / "artifacts").as_uri()]
-    with tempfile.TemporaryFile() as said, mlflow_server(port, store.uri, more, said) as server:
+    with (
+        tempfile.TemporaryFile() as said,
+        reserved_port() as port,
+        mlflow_server(port, store.uri, more, said) as server,
+    ):
         url = f"http://{HOST}:{port}"
         while not answers(url):
             if server.poll() is not None:

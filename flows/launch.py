@@ -15,12 +15,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
+from flows.server import HOST, reserved_port
 from models.deferred import torch
 from tasks.errors import UserError
 from tasks.process import LOG, WATCHED
@@ -49,11 +50,13 @@ def in_processes(
         "options": options.model_dump(mode="json"), "inputs": {name: str(path) for name, path in inputs.items()},
         "out": str(out), "seed": seed, "folder": str(work.folder), "checkpoint_every": work.checkpoint_every,
         "sharded": execution.sharded, "threads": max(1, torch.get_num_threads() // execution.processes),
-        "master_addr": socket.gethostname() if execution.launcher else "127.0.0.1", "master_port": str(free_port()),
+        "master_addr": socket.gethostname() if execution.launcher else HOST,
     }  # fmt: skip
-    (place / "job.json").write_text(json.dumps(job))
     passed = passed_on(place / LOG, log)
-    with running(execution, place) as started:
+    with ExitStack() as meanwhile:
+        port = meanwhile.enter_context(reserved_port(""))  # on which the first process meets the others
+        (place / "job.json").write_text(json.dumps({**job, "master_port": str(port)}))
+        started = meanwhile.enter_context(running(execution, place))
         while any(process.poll() is None for process in started) and not any(process.poll() for process in started):
             next(passed)
             time.sleep(LOOK_EVERY)
@@ -137,10 +140,3 @@ def failure(place: Path, failed: Mapping[int, int]) -> Exception:
             return error
     reason = killed or [f"process {number} ended with code {code}" for number, code in failed.items()]
     return ProcessError(f"{reason[0]}; the same command goes on from the last checkpoint")
-
-
-def free_port() -> int:
-    """A port on which the first process can meet the others."""
-    with socket.socket() as probe:
-        probe.bind(("", 0))
-        return int(probe.getsockname()[1])

@@ -13,7 +13,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import cast
 
@@ -25,7 +25,7 @@ from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary
 from flows.config import RunConfig
 from flows.home import home
 from flows.improve import LEVEL, improve
-from flows.server import HOST, answers, public_name, stop, wait_until_up
+from flows.server import HOST, answers, makes_database, prefect_folder, public_name, stop, wait_until_up
 from flows.stage import say
 from tasks.errors import UserError
 
@@ -48,15 +48,15 @@ def standing_server(host: str = HOST, port: int = PORT) -> Iterator[str]:
         with temporary_settings({PREFECT_API_URL: url}):
             yield url
         return
-    server = start_server(host, port)
-    try:
-        wait_until_up(server, port, standing_log())
+    with ExitStack() as running:
+        with makes_database():
+            server = start_server(host, port)
+            running.callback(stop, server)
+            wait_until_up(server, port, standing_log())
         say(f"Prefect: started a server, its UI is at http://{HOST}:{port}")
         password = os.environ.get(PASSWORD) or None
         with temporary_settings({PREFECT_API_URL: url, PREFECT_API_AUTH_STRING: password}):
             yield url
-    finally:
-        stop(server)
 
 
 def start_server(host: str, port: int) -> "subprocess.Popen[bytes]":
@@ -65,20 +65,18 @@ def start_server(host: str, port: int) -> "subprocess.Popen[bytes]":
         raise UserError(
             f"--host {host}: set {PASSWORD}=NAME:PASSWORD first, or anyone who reaches it can run flows here"
         )
-    log = standing_log()
-    log.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", host, "--port", str(port)]
     url = f"http://{public_name(host)}:{port}"
     # Its page would look for the API on port 4200 of the reader's own machine.
     origins = {"PREFECT_SERVER_CORS_ALLOWED_ORIGINS": url, "PREFECT_SERVER_UI_API_URL": f"{url}/api"}
-    with log.open("ab") as file:
+    with standing_log().open("ab") as file:
         return subprocess.Popen(command, env=origins | os.environ, stdin=subprocess.DEVNULL, stdout=file, stderr=file,
                                 start_new_session=True)  # fmt: skip
 
 
 def standing_log() -> Path:
     """Where that server writes what it has to say."""
-    return home() / "prefect" / "standing-server.log"
+    return prefect_folder() / "standing-server.log"
 
 
 def deployment(config: RunConfig, cron: str, level: float = LEVEL) -> RunnerDeployment:

@@ -33,15 +33,27 @@ def prefect_server() -> Iterator[None]:
     if PREFECT_API_URL.value():
         yield
         return
-    folder = home() / "prefect"
-    folder.mkdir(parents=True, exist_ok=True)
-    log = folder / "server.log"
+    log = prefect_folder() / "server.log"
     with ExitStack() as running:
-        with locked(folder / ".lock"):  # two servers that made the database at once would both fail
+        with makes_database():
             port, server = running.enter_context(started(log))
             wait_until_up(server, port, log)
         with temporary_settings({PREFECT_API_URL: f"http://{HOST}:{port}/api"}):
             yield
+
+
+def prefect_folder() -> Path:
+    """Where Prefect has its database, and its servers their logs."""
+    folder = Path(os.environ.get("PREFECT_HOME") or home() / "prefect")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@contextmanager
+def makes_database() -> Iterator[None]:
+    """Around the start of a server: of two that made the same database at once, one would fail."""
+    with locked(prefect_folder() / ".lock"):
+        yield
 
 
 @contextmanager
@@ -127,11 +139,13 @@ def stop(server: "subprocess.Popen[bytes]") -> None:
             server.stdin.close()
 
 
-def free_port() -> int:
-    """A port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+@contextmanager
+def reserved_port(host: str = HOST) -> Iterator[int]:
+    """A port for a server that binds it itself. Until the end nobody else is given it who asks for any free one."""
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # without which the server itself would be refused
+        held.bind((host, 0))
+        yield int(held.getsockname()[1])
 
 
 def end_with_parent() -> None:

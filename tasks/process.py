@@ -49,7 +49,9 @@ def main(path: Path) -> int:
         kind = "mistake" if isinstance(error, UserError) else "error"
         report = {"kind": kind, "message": f"{error}" or type(error).__name__, "type": type(error).__name__,
                   "traceback": traceback.format_exc(), "time": time.time()}  # fmt: skip
-        (path.parent / f"error-{rank}.json").write_text(json.dumps(report))
+        written = path.with_name(f".error-{rank}.json")
+        written.write_text(json.dumps(report))
+        written.rename(path.with_name(f"error-{rank}.json"))  # whole, or not there: this process may be ended any time
         return 1
     return 0
 

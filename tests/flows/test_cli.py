@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -63,6 +62,7 @@ def {stage}(options, inputs, out, *, seed, log, work):
     if options.text == "break":
         raise ZeroDivisionError("no such luck")
     if options.text == "wait":
+        print("waiting", file=sys.stderr, flush=True)
         time.sleep(60)
     for name in "{outputs}".split():
         path = out / name
@@ -227,11 +227,10 @@ def test_from_run_without_a_preset_takes_the_configuration_of_the_run(checkout):
 def test_an_interrupted_run_ends_tidily_and_leaves_no_process(checkout, number, code):
     process = checkout.start("run", "./fake.toml", "--set", "align.text=wait")
     assert process.stderr is not None
-    while not process.stderr.readline().startswith("align …"):
+    while not process.stderr.readline().startswith("waiting"):
         assert process.poll() is None
-    time.sleep(1.5)  # the stage's run is there and the stage is at work
     os.killpg(process.pid, number)  # as a terminal does: to the whole process group
-    process.communicate(timeout=30)
+    process.communicate(timeout=120)
     assert process.returncode == code
     program = (
         "from flows.store import open_store as o\n"

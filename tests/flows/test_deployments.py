@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.server import HOST, free_port, stop, wait_until_up
+from flows.server import HOST, reserved_port, stop, wait_until_up
 
 ROOT = Path(__file__).parents[2]
 SMALL = {
@@ -29,8 +29,8 @@ def prefect(tmp_path_factory):
     """Calls Prefect's command in this project's folder, with a server and an RLMEC_HOME of its own."""
     from flows.serve import standing_log, start_server
 
-    home, port = tmp_path_factory.mktemp("deployments"), free_port()
-    with pytest.MonkeyPatch.context() as patch:
+    home = tmp_path_factory.mktemp("deployments")
+    with pytest.MonkeyPatch.context() as patch, reserved_port() as port:
         patch.setenv("RLMEC_HOME", str(home))
         patch.setenv("PREFECT_HOME", str(home / "prefect"))
         patch.setenv("OMP_NUM_THREADS", "1")

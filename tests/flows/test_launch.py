@@ -151,7 +151,7 @@ def test_two_processes_learn_what_one_does_also_after_one_of_them_was_killed(sta
     started = time.monotonic()
     with pytest.raises(ProcessError, match="process 1 was ended by signal 9; the same command goes on from the last"):
         stage("learn", "two", processes=2)
-    assert time.monotonic() - started < 60  # the other does not wait for it
+    assert time.monotonic() - started < 300  # the other does not wait for it, which would take two hours
     assert [path.name for path in (stage.folder / "two").glob("updates-*")] == ["updates-00000004"]
     two = stage("learn", "two", processes=2)
     curves_agree(stage.curve, curve)

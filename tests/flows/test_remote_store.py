@@ -5,19 +5,21 @@ import time
 
 import pytest
 
-from flows.server import answers, free_port
+from flows.server import answers, reserved_port
 from flows.ui import mlflow_server
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     """An MLflow server with one worker: its address and the folder of its artifacts."""
-    folder, port = tmp_path_factory.mktemp("server"), free_port()
-    url, more = f"http://127.0.0.1:{port}", ["--artifacts-destination", str(folder / "artifacts")]
+    folder = tmp_path_factory.mktemp("server")
+    more = ["--artifacts-destination", str(folder / "artifacts")]
     with (
+        reserved_port() as port,
         (folder / "log").open("wb") as said,
         mlflow_server(port, f"sqlite:///{folder}/mlflow.db", more, said) as process,
     ):
+        url = f"http://127.0.0.1:{port}"
         while not answers(url):
             assert process.poll() is None, (folder / "log").read_text()
             time.sleep(0.2)

@@ -8,7 +8,7 @@ import urllib.request
 
 import pytest
 
-from flows.server import free_port, stop, wait_until_up
+from flows.server import reserved_port, stop, wait_until_up
 from tasks.errors import UserError
 
 SECRETS = {
@@ -43,8 +43,8 @@ def test_an_address_with_a_password_is_refused_because_addresses_are_shown(monke
 @pytest.fixture(scope="module")
 def page(tmp_path_factory, rlmec):
     """The address of `rlmec ui` on a store of its own."""
-    place, port = tmp_path_factory.mktemp("ui"), free_port()
-    with rlmec.start(place, "ui", "--port", str(port)) as process:
+    place = tmp_path_factory.mktemp("ui")
+    with reserved_port() as port, rlmec.start(place, "ui", "--port", str(port)) as process:
         for line in process.stderr:
             if line.startswith("MLflow is on"):
                 break
@@ -80,8 +80,8 @@ def open_server(tmp_path_factory):
     """The address of a Prefect server that listens beyond this machine, with a password."""
     from flows.serve import PASSWORD, standing_log, start_server
 
-    place, port = tmp_path_factory.mktemp("prefect"), free_port()
-    with pytest.MonkeyPatch.context() as patch:
+    place = tmp_path_factory.mktemp("prefect")
+    with pytest.MonkeyPatch.context() as patch, reserved_port() as port:
         patch.setenv("RLMEC_HOME", str(place))
         patch.setenv("PREFECT_HOME", str(place / "prefect"))
         patch.setenv(PASSWORD, "me:planted")

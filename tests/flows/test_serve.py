@@ -5,13 +5,13 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import SimpleNamespace
 
 import psutil
 import pytest
 
-from flows.server import free_port
+from flows.server import reserved_port
 from tasks.errors import UserError
 
 WITHIN = 300  # seconds: schedules are made some time ahead, and the machine may be busy
@@ -71,8 +71,8 @@ def working_on(process, flow_run):
 @pytest.fixture(scope="module")
 def story(tmp_path_factory, rlmec):
     """A schedule fires; a second run is asked for meanwhile; the first is killed; the next comes; serve starts anew."""
-    place, port = tmp_path_factory.mktemp("serve"), free_port()
-    with pytest.MonkeyPatch.context() as patch:
+    place = tmp_path_factory.mktemp("serve")
+    with pytest.MonkeyPatch.context() as patch, reserved_port() as port:
         patch.setenv("RLMEC_HOME", str(place / "home"))
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         yield told(rlmec, place, port)
@@ -88,6 +88,7 @@ def told(rlmec, place, port):
     from flows.store import open_store
 
     story, url = SimpleNamespace(), f"http://127.0.0.1:{port}/api"
+    store = open_store()  # takes seconds, which the first run would not wait
     with temporary_settings({PREFECT_API_URL: url}):
         with serving(rlmec, place, port) as process, get_client(sync_client=True) as client:
             hold_the_gpu(client, GlobalConcurrencyLimitCreate(name="gpu", limit=1), url)
@@ -100,15 +101,17 @@ def told(rlmec, place, port):
 
             (first, *_) = wait_for(lambda: in_state("RUNNING"), process, place)
             deployment = client.read_deployment_by_name("improve/smoke")
-            wait_for(lambda: list(open_store().search("tags.`rlmec.kind` = 'round'")), process, place)
+            wait_for(lambda: list(store.search("tags.`rlmec.kind` = 'round'")), process, place)
             at_work = working_on(process, first)
+            assert at_work
             for child in at_work:
-                child.suspend()  # or it may be done before the runner, which looks every ten seconds, comes to the second
+                child.suspend()  # or it may be done before the runner, which looks every ten seconds, sees the second
             second = client.create_flow_run_from_deployment(deployment.id)
             wait_for(lambda: second.id in {run.id for run in in_state("CANCELLED")}, process, place)
             story.second = client.read_flow_run(second.id).state
             for child in at_work:
-                child.kill()
+                with suppress(psutil.NoSuchProcess):  # it ended with the one before
+                    child.kill()
             wait_for(lambda: client.read_flow_run(first.id).state.is_final(), process, place)
             story.killed = client.read_flow_run(first.id).state
             (done, *_) = wait_for(lambda: in_state("COMPLETED"), process, place)
@@ -202,9 +205,9 @@ def test_a_server_that_does_not_answer_is_named():
 
     from flows.serve import standing_server
 
-    url = f"http://127.0.0.1:{free_port()}/api"
     with (
-        temporary_settings({PREFECT_API_URL: url}),
+        reserved_port() as port,
+        temporary_settings({PREFECT_API_URL: f"http://127.0.0.1:{port}/api"}),
         pytest.raises(UserError, match="no Prefect server answers there"),
         standing_server(),
     ):
@@ -212,8 +215,8 @@ def test_a_server_that_does_not_answer_is_named():
 
 
 def test_a_server_listens_beyond_this_machine_only_with_a_password(monkeypatch):
-    from flows.serve import start_server
+    from flows.serve import PORT, start_server
 
     monkeypatch.delenv("PREFECT_SERVER_API_AUTH_STRING", raising=False)
     with pytest.raises(UserError, match="--host 0.0.0.0: set PREFECT_SERVER_API_AUTH_STRING=NAME:PASSWORD first"):
-        start_server("0.0.0.0", free_port())
+        start_server("0.0.0.0", PORT)

@@ -1,5 +1,6 @@
 """Prefect's short-lived server: two may be wanted at once, and neither outlives who asked for it."""
 
+import fcntl
 import os
 import socket
 import subprocess
@@ -8,7 +9,7 @@ import sys
 import psutil
 import pytest
 
-from flows.server import HOST, started, wait_until_up
+from flows.server import HOST, makes_database, reserved_port, started, wait_until_up
 
 PROGRAM = """
 from flows.home import quieten
@@ -66,3 +67,19 @@ def test_nobody_else_can_take_the_port_before_the_server_listens(tmp_path, monke
         with pytest.raises(OSError, match="in use"):
             other.bind((HOST, port))
         wait_until_up(server, port, tmp_path / "server.log")
+
+
+def test_a_reserved_port_is_free_for_the_server_that_is_told_and_for_nobody_else():
+    with reserved_port() as port, socket.socket() as other, socket.socket() as server:
+        with pytest.raises(OSError, match="in use"):
+            other.bind((HOST, port))
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as uvicorn does
+        server.bind((HOST, port))
+        server.listen()
+
+
+def test_two_stores_with_one_prefect_home_make_its_database_one_after_the_other(tmp_path, monkeypatch):
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "prefect"))
+    monkeypatch.setenv("RLMEC_HOME", str(tmp_path / "one"))
+    with makes_database(), (tmp_path / "prefect" / ".lock").open() as theirs, pytest.raises(BlockingIOError):
+        fcntl.flock(theirs, fcntl.LOCK_EX | fcntl.LOCK_NB)

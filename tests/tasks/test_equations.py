@@ -140,9 +140,9 @@ def test_numbers_are_read_with_separators_fractions_and_percent_signs() -> None:
     ids=lambda text: text[:8],
 )
 def test_hostile_text_of_200_kilobytes_takes_seconds_at_most(text: str) -> None:
-    started = time.monotonic()
+    started = time.thread_time()
     equations(text)
-    assert time.monotonic() - started < 10
+    assert time.thread_time() - started < 10
 
 
 def test_deep_brackets_within_the_bound_are_read_and_beyond_it_are_not() -> None:

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from flows.server import reserved_port
 from models.policy import Decoding
 from tasks.errors import UserError
 from tasks.prompts import decode
@@ -23,21 +23,18 @@ from tasks.teach import TeachOptions, teach
 def transformers_serve(tmp_path_factory):
     """The address of a process of its own on 127.0.0.1; it loads the checkpoint that a request names."""
     pytest.importorskip("openai", reason="the extra `server` is not installed")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     program = "from transformers.cli.transformers import main; main()"
-    words = ["serve", "--host", "127.0.0.1", "--port", str(port), "--device", "cpu"]
     quiet = os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     log = tmp_path_factory.mktemp("serve") / "log"
-    with log.open("w") as file:
+    with log.open("w") as file, reserved_port() as port:
+        words = ["serve", "--host", "127.0.0.1", "--port", str(port), "--device", "cpu"]
         process = subprocess.Popen([sys.executable, "-c", program, *words], env=quiet, stdout=file, stderr=file)
-    try:
-        wait_until_up(process, f"http://127.0.0.1:{port}/health", log)
-        yield f"http://127.0.0.1:{port}/v1"
-    finally:
-        process.terminate()
-        process.wait(30)
+        try:
+            wait_until_up(process, f"http://127.0.0.1:{port}/health", log)
+            yield f"http://127.0.0.1:{port}/v1"
+        finally:
+            process.terminate()
+            process.wait(30)
 
 
 def wait_until_up(process: subprocess.Popen, url: str, log: Path) -> None:

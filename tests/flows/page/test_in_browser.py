@@ -187,7 +187,7 @@ def test_500_rows_are_filtered_without_delay(open_page):
       }
       return (performance.now() - from) / 3;
     }""")
-    assert took < 300  # milliseconds each; about 20 on an idle machine
+    assert took < 1000  # milliseconds each; about 20 on an idle machine
 
 
 def test_two_recipes_are_read_side_by_side(open_page, data_of, comparison):

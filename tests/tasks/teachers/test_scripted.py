@@ -273,9 +273,9 @@ def test_from_what_cannot_be_kept_the_reference_is_reached(sample: str) -> None:
 
 def test_a_sample_of_a_megabyte_takes_seconds_at_most() -> None:
     for sample in ("1+1=" * 250_000, "12 + 5 = 18.\n" * 80_000, "word " * 200_000, "(" * 1_000_000):
-        started = time.monotonic()
+        started = time.thread_time()
         assert rewritten(sample) is not None
-        assert time.monotonic() - started < 10
+        assert time.thread_time() - started < 10
 
 
 def test_a_rationale_that_names_the_wrong_choice_names_the_right_one() -> None:

@@ -15,7 +15,7 @@ from tasks.rewrites import Acceptance
 from tasks.teach import TeachOptions, teach
 from tasks.work import Work
 
-FAST = {"first_wait": 0.001, "longest_wait": 0.02, "timeout": 0.5, "tries": 3, "candidates": 1, "model": "m"}
+FAST = {"first_wait": 0.001, "longest_wait": 0.02, "timeout": 30, "tries": 3, "candidates": 1, "model": "m"}
 
 
 @pytest.fixture
