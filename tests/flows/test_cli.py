@@ -28,6 +28,7 @@ STAGES = {
     "evaluate": ("predictions", 'log({"right/test": 3, "total/test": 4})'),
 }
 MODULE = '''"""Stage `{stage}`: a fake."""
+import sys
 import time
 from pathlib import Path
 from typing import Any
