@@ -25,7 +25,7 @@ from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary
 from flows.config import RunConfig
 from flows.home import home
 from flows.improve import LEVEL, improve
-from flows.server import HOST, answers, makes_database, prefect_folder, public_name, stop, wait_until_up
+from flows.server import HOST, answers, database_lock, prefect_folder, public_name, stop, wait_until_up
 from flows.stage import say
 from tasks.errors import UserError
 
@@ -49,7 +49,7 @@ def standing_server(host: str = HOST, port: int = PORT) -> Iterator[str]:
             yield url
         return
     with ExitStack() as running:
-        with makes_database():
+        with database_lock():
             server = start_server(host, port)
             running.callback(stop, server)
             wait_until_up(server, port, standing_log())

@@ -35,7 +35,7 @@ def prefect_server() -> Iterator[None]:
         return
     log = prefect_folder() / "server.log"
     with ExitStack() as running:
-        with makes_database():
+        with database_lock():
             port, server = running.enter_context(started(log))
             wait_until_up(server, port, log)
         with temporary_settings({PREFECT_API_URL: f"http://{HOST}:{port}/api"}):
@@ -50,7 +50,7 @@ def prefect_folder() -> Path:
 
 
 @contextmanager
-def makes_database() -> Iterator[None]:
+def database_lock() -> Iterator[None]:
     """Around the start of a server: of two that made the same database at once, one would fail."""
     with locked(prefect_folder() / ".lock"):
         yield

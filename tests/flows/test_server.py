@@ -9,7 +9,7 @@ import sys
 import psutil
 import pytest
 
-from flows.server import HOST, makes_database, reserved_port, started, wait_until_up
+from flows.server import HOST, database_lock, reserved_port, started, wait_until_up
 
 PROGRAM = """
 from flows.home import quieten
@@ -81,5 +81,5 @@ def test_a_reserved_port_is_free_for_the_server_that_is_told_and_for_nobody_else
 def test_two_stores_with_one_prefect_home_make_its_database_one_after_the_other(tmp_path, monkeypatch):
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "prefect"))
     monkeypatch.setenv("RLMEC_HOME", str(tmp_path / "one"))
-    with makes_database(), (tmp_path / "prefect" / ".lock").open() as theirs, pytest.raises(BlockingIOError):
+    with database_lock(), (tmp_path / "prefect" / ".lock").open() as theirs, pytest.raises(BlockingIOError):
         fcntl.flock(theirs, fcntl.LOCK_EX | fcntl.LOCK_NB)
