@@ -44,7 +44,7 @@ def prefect_server() -> Iterator[None]:
 
 def prefect_folder() -> Path:
     """Where Prefect has its database, and its servers their logs."""
-    folder = Path(os.environ.get("PREFECT_HOME") or home() / "prefect")
+    folder = Path(os.environ.get("PREFECT_HOME") or home() / "prefect").expanduser()
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
