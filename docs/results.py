@@ -55,7 +55,8 @@ def differences(result: Result, base: str) -> str:
     """How many points every recipe is ahead of one on each benchmark, in how many seeds, and p, corrected by Holm."""
     rows = {(row["recipe"], row["benchmark"]): row for row in result["differences"] if row["against"] == base}
     benchmarks = list(result["start"])
-    recipes = sorted({recipe for recipe, _ in rows}, key=lambda recipe: -rows[recipe, benchmarks[0]]["difference"])
+    names = dict.fromkeys(recipe for recipe, _ in rows)  # of equal ones the first stays first
+    recipes = sorted(names, key=lambda recipe: -rows[recipe, benchmarks[0]]["difference"])
     cells = ([f"`{recipe}`", *(difference(result, rows[recipe, name]) for name in benchmarks)] for recipe in recipes)
     return markdown_table([f"less `{base}`", *benchmarks], cells)
 

@@ -48,6 +48,14 @@ def test_a_difference_says_in_how_many_seeds_the_recipe_is_ahead():
     assert results.differences(COMPARED, "sft").splitlines()[2] == "| `mine` | +6.7 [-1.0, +14.0], 2 of 3, p 0.034 |"
 
 
+def test_recipes_that_are_as_far_ahead_stand_as_the_comparison_has_them():
+    """All of them 2 of 30 ahead; a set would have them in another order in every process."""
+    equal = [COMPARED["differences"][0] | {"recipe": name} for name in "hgfedcba"]
+    recipes = COMPARED["recipes"] | dict.fromkeys("abcdefgh", COMPARED["recipes"]["mine"])
+    lines = results.differences(COMPARED | {"recipes": recipes, "differences": equal}, "sft").splitlines()
+    assert [line[3] for line in lines[2:]] == list("hgfedcba")
+
+
 def test_levels_stand_below_each_other():
     lines = results.by_level([COMPARED, COMPARED]).splitlines()
     assert lines[0] == "| start | `mine` | `sft` | `mine` less `sft` |"
