@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Literal
 
-from tasks.credit import Request, TokenCredit, grm
+from tasks.credit import Request, TokenCredit, grm, outcome
 from tasks.train_reward_model import held_out_place
 
 NEEDS = grm.NEEDS
@@ -23,13 +23,8 @@ class Options(grm.Options):
 
 def credit(options: Options, request: Request) -> Iterator[TokenCredit]:
     """inputs: reward_model and policy (folders). Yields one TokenCredit a sample."""
-    for one in grm.credit(options, request) if options.places == "blamed" else outcome(options, request):
+    whole = outcome.Options(right=0.0, wrong=options.floor)
+    for one in grm.credit(options, request) if options.places == "blamed" else outcome.credit(whole, request):
         is_unseen = held_out_place(request.samples[one.row]["problem_id"]) < SHARE
         counts = is_unseen == (options.half == "unseen")
         yield one if counts else replace(one, rewards=[0.0] * len(one.rewards))
-
-
-def outcome(options: Options, request: Request) -> Iterator[TokenCredit]:
-    """`floor` for every token of a wrong sample, nothing for those of a right one."""
-    for row, sample in enumerate(request.samples):
-        yield TokenCredit(row, [0.0 if sample["is_right"] else options.floor] * len(sample["completion_ids"]))

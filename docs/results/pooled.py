@@ -1,12 +1,11 @@
 """Draws again what an earlier round drew, and only the rest from the policy: rounds with pooled data.
 
-Of a problem's K completions the first are the `earlier` ones, as many as there are (at most K/2).
+Of a problem's K completions the first are the `earlier` ones, as many as there are, and at most `each`.
 """
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import ClassVar
 
 import polars as pl
 from pydantic import BaseModel
@@ -19,8 +18,6 @@ from tasks.samplers import hf
 class Options(BaseModel, extra="forbid", frozen=True):
     earlier: Path  # the samples table of the round before
     each: int  # completions of a problem that may come from it
-
-    unkeyed: ClassVar[frozenset[str]] = frozenset()
 
 
 def completions(
