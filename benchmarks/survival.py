@@ -28,6 +28,8 @@ from typing import Any
 
 import psutil
 
+from flows.home import environment_of
+
 HERE = Path(__file__).resolve()
 PRESET = "smoke"
 TIDY_SECONDS = 10.0
@@ -39,9 +41,7 @@ class Home:
 
     def __init__(self, folder: Path, **environment: str) -> None:
         self.folder, self.counted = folder, folder.with_name(f"{folder.name}.counted")
-        left_out = ("MLFLOW_TRACKING_URI", "PREFECT_HOME")  # they belong to another store
-        inherited = {name: text for name, text in os.environ.items() if name not in left_out}
-        self.environment = {**inherited, "RLMEC_HOME": str(folder), **environment}
+        self.environment = environment_of(folder, **environment)
 
     def start(self) -> "subprocess.Popen[str]":
         """Start a run whose shards and updates are counted."""

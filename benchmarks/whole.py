@@ -13,7 +13,6 @@ The time outside stages is the flow's time in which no stage was at work, a part
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -25,6 +24,8 @@ from typing import Any
 
 from measure import Table, alone, machine, parsed_by, parser, spread, verdict
 
+from flows.home import environment_of
+
 RUN, REUSED, HELP, SHARE = 240.0, 8.0, 0.5, 3.0  # seconds, and percent
 MISSED = """\
 What would have to change: three training runs are most of `tiny`, and matrix products and attention most of those
@@ -35,11 +36,8 @@ RLMEC = (sys.executable, "-m", "flows.cli")
 
 def command(home: Path, *words: str) -> tuple[float, str]:
     """Seconds of an `rlmec` command, and its standard output."""
-    environment = {**os.environ, "RLMEC_HOME": str(home)}
-    for name in ("MLFLOW_TRACKING_URI", "PREFECT_HOME"):  # they belong to another store
-        environment.pop(name, None)
     started = time.perf_counter()
-    done = subprocess.run([*RLMEC, *words], env=environment, capture_output=True, text=True)
+    done = subprocess.run([*RLMEC, *words], env=environment_of(home), capture_output=True, text=True)
     took = time.perf_counter() - started
     if done.returncode:
         raise SystemExit(f"rlmec {' '.join(words)}: {done.stderr.strip()[-800:]}")

@@ -28,6 +28,8 @@ QUIET = {
     "TRANSFORMERS_VERBOSITY": "error",
 }
 
+OF_A_STORE = ("MLFLOW_TRACKING_URI", "PREFECT_API_URL", "PREFECT_HOME", "RLMEC_HOME")
+
 
 def home() -> Path:
     """The folder that holds the store, as an absolute path without links."""
@@ -45,6 +47,13 @@ def locked(path: Path) -> Iterator[None]:
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def environment_of(folder: Path, **variables: str) -> dict[str, str]:
+    """The environment of a command that keeps all in `folder`, with more variables: this process's, less what names
+    another store and the servers of one."""
+    inherited = {name: text for name, text in os.environ.items() if name not in OF_A_STORE}
+    return {**inherited, "RLMEC_HOME": str(folder), **variables}
 
 
 def quieten() -> None:

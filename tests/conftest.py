@@ -9,14 +9,16 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 import torch
 
+from flows.home import OF_A_STORE
 from models import policy, tiny
 
 TEXTS = [
@@ -24,6 +26,15 @@ TEXTS = [
     "Tom has 12+5=17 apples.\nThe answer is 17.",
     "Reference solution:\nStudent solution:\nCorrected solution:\nFirst wrong line:\n",
 ]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_store() -> Iterator[None]:
+    """A file of tests knows no store and no server of whoever starts it, nor what the files before it set."""
+    with patch.dict(os.environ):
+        for name in OF_A_STORE:
+            os.environ.pop(name, None)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,6 @@ prepare (text) → train_policy (updates, seeded) → evaluate, and beside them 
 
 import importlib
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -19,7 +18,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from flows.home import quieten
+from flows.home import environment_of, quieten
 
 STAGES = {
     "prepare": """
@@ -178,15 +177,11 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_database: Path)
     (tmp_path / "home").mkdir()
     shutil.copy(empty_database, tmp_path / "home" / "mlflow.db")
     monkeypatch.setenv("RLMEC_HOME", str(tmp_path / "home"))
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     made = Bench(tmp_path, f"fake_{abs(hash(str(tmp_path))):x}")
     monkeypatch.syspath_prepend(str(tmp_path / "code"))
     quieten()
     yield made
     made.forget_code()
-
-
-LEFT_OUT = ("MLFLOW_TRACKING_URI", "PREFECT_HOME")  # the latter belongs to the store, and this process has one
 
 
 class Command:
@@ -207,8 +202,7 @@ class Command:
         self, place: Path, *words: str, errors: Any = subprocess.PIPE, **variables: str
     ) -> "subprocess.Popen[str]":
         """The command at work in the folder `place`, on the store there, with more variables of the environment."""
-        inherited = {name: value for name, value in os.environ.items() if name not in LEFT_OUT}
-        environment = inherited | {"RLMEC_HOME": str(place / "home"), "OMP_NUM_THREADS": "1"} | variables
+        environment = environment_of(place / "home", **{"OMP_NUM_THREADS": "1"} | variables)
         return subprocess.Popen([sys.executable, "-m", "flows.cli", *words], cwd=place, env=environment, text=True,
                                 stdout=subprocess.PIPE, stderr=errors, start_new_session=True)  # fmt: skip
 

@@ -14,6 +14,7 @@ import flows
 import models
 import tasks
 from flows import cli
+from flows.home import environment_of
 
 STAGES = {
     "prepare": ("train development benchmarks", ""),
@@ -105,15 +106,16 @@ class Checkout:
             (folder / "tasks" / f"{stage}.py").write_text(text)
         (folder / "fake.toml").write_text('description = "fake"\n')
 
+    def environment(self, **variables: str) -> dict[str, str]:
+        """The environment of a process here, with more variables."""
+        return environment_of(self.folder / "home", PYTHONPATH=str(self.folder), **variables)
+
     def start(self, *words: str, **variables: str) -> "subprocess.Popen[str]":
         """Start `rlmec` in a process group of its own, with more variables of the environment."""
-        own = {"RLMEC_HOME": str(self.folder / "home"), "PYTHONPATH": str(self.folder)}
-        environment = {**os.environ, **own, **variables}
-        environment.pop("MLFLOW_TRACKING_URI", None)
         return subprocess.Popen(
             [sys.executable, "-m", "flows.cli", *words],
             cwd=self.folder,
-            env=environment,
+            env=self.environment(**variables),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -270,12 +272,7 @@ def latest_run(checkout: Checkout) -> str:
 
 def checkout_python(checkout: Checkout, program: str) -> str:
     """What a Python program prints in the checkout."""
-    environment = {
-        **os.environ,
-        "RLMEC_HOME": str(checkout.folder / "home"),
-        "PYTHONPATH": str(checkout.folder),
-    }
     return subprocess.run(
-        [sys.executable, "-c", program], env=environment, cwd=checkout.folder, capture_output=True, text=True,
-        check=True,
+        [sys.executable, "-c", program], env=checkout.environment(), cwd=checkout.folder, capture_output=True,
+        text=True, check=True,
     ).stdout  # fmt: skip

@@ -34,7 +34,6 @@ def prefect(tmp_path_factory):
         patch.setenv("RLMEC_HOME", str(home))
         patch.setenv("PREFECT_HOME", str(home / "prefect"))
         patch.setenv("OMP_NUM_THREADS", "1")
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         server = start_server(HOST, port)
         try:
             wait_until_up(server, port, standing_log())

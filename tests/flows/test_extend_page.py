@@ -204,7 +204,6 @@ def test_a_file_that_is_not_there_breaks_or_is_something_else_is_named_in_one_li
 @pytest.mark.usefixtures("mine")
 def test_a_run_takes_a_part_by_path_and_finds_again_what_it_made(tmp_path, monkeypatch, empty_database, rlmec):
     monkeypatch.setenv("RLMEC_HOME", str(tmp_path / "home"))
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     (tmp_path / "home").mkdir()
     shutil.copy(empty_database, tmp_path / "home" / "mlflow.db")
     quieten()

@@ -63,7 +63,6 @@ def plan(tmp_path, monkeypatch, empty_database):
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "mlflow.db").write_bytes(empty_database.read_bytes())
     monkeypatch.setenv("RLMEC_HOME", str(tmp_path / "home"))
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
 
     def show(*sets):
         lines = [{"question": f"{n}+1?", "solution": f"{n}+1={n + 1}", "answer": n + 1} for n in range(60)]

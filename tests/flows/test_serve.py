@@ -74,7 +74,6 @@ def story(tmp_path_factory, rlmec):
     place = tmp_path_factory.mktemp("serve")
     with pytest.MonkeyPatch.context() as patch, reserved_port() as port:
         patch.setenv("RLMEC_HOME", str(place / "home"))
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         yield told(rlmec, place, port)
 
 

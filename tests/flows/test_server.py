@@ -1,7 +1,6 @@
 """Prefect's short-lived server: two may be wanted at once, and neither outlives who asked for it."""
 
 import fcntl
-import os
 import socket
 import subprocess
 import sys
@@ -9,6 +8,7 @@ import sys
 import psutil
 import pytest
 
+from flows.home import environment_of
 from flows.server import HOST, database_lock, reserved_port, started, wait_until_up
 
 PROGRAM = """
@@ -22,10 +22,12 @@ with prefect_server():
 
 
 def start(folder):
-    environment = {**os.environ, "RLMEC_HOME": str(folder)}
-    environment.pop("PREFECT_HOME", None)
     return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", PROGRAM],
+        env=environment_of(folder),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
 
 

@@ -86,7 +86,6 @@ def runs(tmp_path_factory, empty_database, tokenizer, policy_folder):
     outputs = {"prepare": "train", "sample": "samples", "rewrite": "rewrites", "score": "token_rewards"}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RLMEC_HOME", str(folder))
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         quieten()
         store, made = open_store(), {}
         for stage in ("warm_up", *outputs):
@@ -116,7 +115,6 @@ def runs(tmp_path_factory, empty_database, tokenizer, policy_folder):
 def show(runs, monkeypatch, capsys):
     """`rlmec show` with these words: exit code, standard output, standard error."""
     monkeypatch.setenv("RLMEC_HOME", str(runs["folder"]))
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.delenv("FORCE_COLOR", raising=False)
 
     def call(*words: str) -> tuple[int, str, str]:
