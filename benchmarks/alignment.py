@@ -36,7 +36,7 @@ LENGTH, LONG = 300, 8000
 RATIO, RATE, BOUND = 1000.0, 50_000.0, 1.0  # times a table; pairs a second on one core; seconds a pair of LONG
 MISSED = """\
 What would have to change: rapidfuzz itself does little more than that on this machine (its row), where the Python table
-is quick, too. What is left is a named tuple for each edit, which the stages read by name."""
+is quick, too. What is left is rapidfuzz's edits as a list."""
 Pair = tuple[list[int], list[int]]
 
 

@@ -135,13 +135,13 @@ class Scored:
         new = token_texts(self.tokenizer, rewrite["rewrite_ids"])
         edits = [
             {
-                "kind": edit.kind,
-                "source": edit.source,
-                "target": edit.target,
-                "sample_token": texts[edit.source] if edit.kind != "insert" else None,
-                "rewrite_token": new[edit.target] if edit.kind != "delete" else None,
+                "kind": kind,
+                "source": source,
+                "target": target,
+                "sample_token": texts[source] if kind != "insert" else None,
+                "rewrite_token": new[target] if kind != "delete" else None,
             }
-            for edit in edit_operations(ids, rewrite["rewrite_ids"])
+            for kind, source, target in edit_operations(ids, rewrite["rewrite_ids"])
         ]
         return {"rewrite": {**{name: rewrite[name] for name in REWRITE}, "tokens": new}, "edits": edits}
 
