@@ -196,10 +196,20 @@ def fetch(output: Output, cache: Path, tracking_uri: str) -> Path:
         found = next(partial.iterdir())
         if content_digest(found) != output.digest:
             raise DamagedError(f"{output.file or output.name} was altered on the server, in run {output.run_id}")
-        os.replace(partial, place)
+        put(partial, place)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return place / found.name
+
+
+def put(partial: Path, place: Path) -> None:
+    """Give a folder that is whole its name, unless another process was quicker: then what is there stays."""
+    try:
+        os.replace(partial, place)
+    except OSError:
+        if not place.is_dir():
+            raise
+        shutil.rmtree(partial)
 
 
 def download(output: Output, folder: Path, tracking_uri: str) -> None:

@@ -12,7 +12,7 @@ import os
 import shutil
 from pathlib import Path
 
-from flows.artifacts import Output
+from flows.artifacts import Output, put
 from flows.digests import content_digest
 from flows.registry import registered_model
 from flows.store import Store
@@ -31,6 +31,7 @@ def checkpoint(store: Store, name: str, chat_template: bool = True) -> Output:
         path = Path(name).expanduser()
         if not path.is_dir():
             path = downloaded(name)
+        check_safetensors(name, path)
         found = Output(path, content_digest(path), "", name=name)
     return found if chat_template else without_chat_template(store, found)
 
@@ -49,7 +50,7 @@ def without_chat_template(store: Store, given: Output) -> Output:
             if file.is_file() and file.name not in (*TEMPLATES, CONFIG):
                 (partial / file.name).symlink_to(file.resolve())
         (partial / CONFIG).write_text(json.dumps({name: value for name, value in config.items() if name != KEY}))
-        os.replace(partial, place)
+        put(partial, place)
     return Output(place, content_digest(place), given.run_id, name=f"{given.name}{PLAIN}")
 
 
@@ -65,7 +66,6 @@ def downloaded(name: str) -> Path:
         raise UserError(
             f"checkpoint {name!r} is no local folder and could not be had from the hub ({reason})"
         ) from error
-    check_safetensors(name, path)
     return path
 
 

@@ -33,7 +33,7 @@ from flows.stage import say
 from flows.store import Store, open_store
 from flows.summary import stage_metrics
 from tasks.compare_recipes import accuracies, differences, gathered, markdown
-from tasks.errors import UserError
+from tasks.errors import DivergedError, NothingToLearnError, UserError
 from tasks.forest import forest
 
 BASELINES = ("sft", "rlmec")
@@ -87,7 +87,8 @@ class Comparison:
         self.skipped: dict[str, str] = {}  # the reasons
 
     def add(self, recipe: str) -> None:
-        """Tune and run one recipe; one that finds nothing to learn from is skipped, with the reason."""
+        """Tune and run one recipe; one that finds nothing to learn from, or that diverges, is skipped, with the reason.
+        Any other mistake, say a teacher's budget that is spent, would meet the next recipe, too, and ends all."""
         config = self.config
         name = config.run(recipe, config.seeds[0], 1.0).recipe.name
         found, spent = {}, []
@@ -99,7 +100,7 @@ class Comparison:
                 spent.append(self.cost(summary))
                 for benchmark, sides in summary["accuracy"].items():
                     self.start.setdefault(benchmark, {})[seed] = sides["before"]["rate"]
-        except UserError as error:
+        except (NothingToLearnError, DivergedError) as error:
             self.skipped[name] = str(error)
             say(f"{name} is left out: {error}")
             return
@@ -116,13 +117,18 @@ class Comparison:
 
     def tuned(self, recipe: str) -> float:
         """The multiple of the learning rate with which a recipe solves most development problems; the smaller one of
-        equals."""
+        equals. One at which it diverges solves none."""
         if len(self.config.rates) == 1:
             return self.config.rates[0]
         solved: dict[float, float] = {}
         for rate in sorted(self.config.rates):
             config = self.config.run(recipe, self.config.tuning_seed, rate, "measure_on=development")
-            summary = self.outcome(config, f"{config.recipe.name}, tuning, learning rate × {rate:g}", "tuning")
+            try:
+                summary = self.outcome(config, f"{config.recipe.name}, tuning, learning rate × {rate:g}", "tuning")
+            except DivergedError as error:
+                say(f"{config.recipe.name}, learning rate × {rate:g}: {error}")
+                solved[rate] = 0.0
+                continue
             shares = [sides["after"] for sides in summary["accuracy"].values()]
             solved[rate] = sum(share["right"] for share in shares) / sum(share["total"] for share in shares)
         return max(solved, key=lambda rate: (solved[rate], -rate))

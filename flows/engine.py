@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.concurrency.sync import concurrency
-from prefect.futures import as_completed
+from prefect.futures import PrefectFuture, as_completed, wait
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTaskRunner
 
 from flows.execution import Direct, ExecutionOptions, Make
@@ -57,9 +57,18 @@ class Prefect(Direct):
             return
         if self.runner is None:  # only now, for a pipeline that is all in the store has no shards
             self.runner = self.running.enter_context(task_runner(self.options))
-        futures = [self.runner.submit(one, {"make": make, "span": span}) for span in spans]
-        for future in as_completed(futures):
-            yield future.result()
+        waiting = list(reversed(spans))
+        running: list[PrefectFuture[Span]] = []
+        while waiting or running:  # no more than are computed at once: what is queued could not be taken back
+            while waiting and len(running) < self.options.at_once:
+                running.append(self.runner.submit(one, {"make": make, "span": waiting.pop()}))
+            done = next(as_completed(running))
+            running.remove(done)
+            try:
+                yield done.result()
+            except Exception:  # a retry of the stage must find none of its shards still at work
+                wait(running)
+                raise
 
 
 class Here(Generic[T]):
@@ -101,7 +110,9 @@ def task_runner(options: ExecutionOptions) -> AbstractContextManager[TaskRunner[
         from prefect_ray import RayTaskRunner
     except ImportError as error:
         raise UserError("execution.runner=ray needs the extra `ray`: pip install 'rlmec[ray]'") from error
-    return RayTaskRunner(address=options.ray_address, init_kwargs={"num_cpus": options.at_once, "log_to_driver": False})
+    # A cluster has the CPUs that it has, and refuses to be told.
+    own = {} if options.ray_address else {"num_cpus": options.at_once}
+    return RayTaskRunner(address=options.ray_address, init_kwargs={**own, "log_to_driver": False})
 
 
 def end_with_parent() -> None:

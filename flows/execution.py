@@ -53,6 +53,10 @@ class ExecutionOptions(BaseModel, extra="forbid", frozen=True):
             return 1
         return self.workers or torch.get_num_threads()
 
+    def is_elsewhere(self, options: Any) -> bool:
+        """Whether a stage with these options runs, or its shards do, in processes that load its code anew."""
+        return self.trains_together(options) or self.runner in ("processes", "ray")
+
     def trains_together(self, options: Any) -> bool:
         """Whether a stage with these options runs in several processes."""
         return self.processes > 1 and hasattr(options, "optimisation")

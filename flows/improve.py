@@ -22,7 +22,7 @@ from flows.method import command, method
 from flows.notes import NOTE, run_note
 from flows.page.publish import publish_run
 from flows.pipeline import Outcome, Part, run_method
-from flows.registry import champion, promote, register_policy, registered_name
+from flows.registry import champion, promote, register_policy, registered_name, registry_lock
 from flows.server import prefect_server
 from flows.stage import say
 from flows.store import Store, open_store
@@ -59,28 +59,35 @@ def improve(config: RunConfig, level: float = LEVEL) -> Outcome:
         seed = stage_seed(config.seed, f"round {number}")
         fresh = config.model_copy(update={"seed": seed, "policy": policy})
         outcome = run_part(candidate_method, fresh, parent, f"round {number}")
-        result = conclude(store, outcome, level, str(start)) | {"round": number, "start": start}
-        store.client.log_text(parent, json.dumps(result, indent=2), "summary.json")
-        log_numbers(store, parent, result, outcome.numbers)
-        store.tag(parent, {NOTE: f"Round {number} from {start}. {run_note(result)} {result['reason']}."})
-        publish_run(store, parent, result)
-        store.tag(parent, {"rlmec.promoted": str(result["promoted"]), "rlmec.candidate": result["candidate"]})
+        with registry_lock():
+            result = conclude(store, outcome, level, old) | {"round": number, "start": start}
+            store.client.log_text(parent, json.dumps(result, indent=2), "summary.json")
+            log_numbers(store, parent, result, outcome.numbers)
+            store.tag(parent, {NOTE: f"Round {number} from {start}. {run_note(result)} {result['reason']}."})
+            publish_run(store, parent, result)
+            store.tag(parent, {"rlmec.promoted": str(result["promoted"]), "rlmec.candidate": result["candidate"]})
+            if result[
+                "promoted"
+            ]:  # last: a round that fails has changed nothing, and is made again from where it began
+                promote(store, model, result["candidate"])
+        became = "is the new champion" if result["promoted"] else f"does not replace {start}"
+        say(f"{model}: version {result['candidate']} {became}: {result['reason']}")
     return Outcome(result, parent, outcome.numbers)
 
 
-def conclude(store: Store, outcome: Outcome, level: float, start: str) -> dict[str, Any]:
-    """Register the candidate, decide, and move `champion` if it is better than `start`; the round's summary."""
+def conclude(store: Store, outcome: Outcome, level: float, old: str | None) -> dict[str, Any]:
+    """Register the candidate and decide whether it becomes champion in the place of version `old`; the round's summary.
+    One that was compared with a champion that is none any more, as after a rollback, does not."""
     summary = outcome.summary
     runs = {stage["name"]: stage["run_id"] for stage in summary["stages"]}
     table = store.fetch(store.stage_run(runs["compare_predictions"]).outputs["comparison"])
     decision = decide(pl.read_parquet(table).to_dicts(), level)
     new = register_policy(store, store.stage_run(runs["train_policy"]), summary)
     model = registered_name(summary["preset"])
-    if decision.promoted:
-        promote(store, model, new)
-    became = "is the new champion" if decision.promoted else f"does not replace {start}"
-    say(f"{model}: version {new} {became}: {decision.reason}")
-    return {**summary, "candidate": new, "promoted": decision.promoted, "reason": decision.reason, "p": decision.p}
+    promoted, reason, now = decision.promoted, decision.reason, champion(store, model)
+    if now != old:
+        promoted, reason = False, f"version {now} became champion while the round was at work with version {old}"
+    return {**summary, "candidate": new, "promoted": promoted, "reason": reason, "p": decision.p}
 
 
 def first_champion(store: Store, config: RunConfig, parent: str) -> str:
@@ -89,7 +96,8 @@ def first_champion(store: Store, config: RunConfig, parent: str) -> str:
     (warmed,) = (stage["run_id"] for stage in outcome.summary["stages"] if stage["name"] == "warm_up")
     model = registered_name(config.preset)
     version = register_policy(store, store.stage_run(warmed), outcome.summary | {"recipe": "warm_up"})
-    promote(store, model, version)
+    with registry_lock():
+        promote(store, model, version)
     say(f"{model}: version {version}, the warm-up policy, is the first champion")
     return version
 

@@ -12,6 +12,7 @@ import ast
 import hashlib
 import importlib.util
 import json
+import sys
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
@@ -64,6 +65,11 @@ def named_files(options: BaseModel) -> dict[str, str]:
             raise UserError(f"{path}: no such file or folder")
         digests[str(path)] = content_digest(path)
     return digests
+
+
+def roots_of(package: str) -> tuple[str, ...]:
+    """The packages whose modules are a stage's code, where stages are in `package`."""
+    return ROOTS if package == "tasks" else (package,)
 
 
 def code_digest(module: str, options: BaseModel, roots: tuple[str, ...] = ROOTS) -> str:
@@ -124,6 +130,16 @@ class Source(NamedTuple):
 
     digest: str
     imports: tuple[ast.Import | ast.ImportFrom, ...]
+
+
+def check_unedited(module: str, options: BaseModel, roots: tuple[str, ...], elsewhere: bool) -> None:
+    """UserError where a file of a stage's code was edited since its key was made and will be read only now, in this
+    process or (`elsewhere`) in a new one: what would run is not what the key says."""
+    named: list[str] = getattr(options, "parts", list)()
+    for name, path in sources([module, *named], roots).items():
+        is_loaded = not elsewhere and (name in sys.modules or name.endswith(".py"))
+        if not is_loaded and (not path.is_file() or read.__wrapped__(path).digest != read(path).digest):
+            raise UserError(f"{path} was edited while this run was at work: give the same command again")
 
 
 # Read once a process: an edit made while a pipeline runs must not reach the keys of code loaded before it.

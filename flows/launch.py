@@ -23,6 +23,7 @@ from pydantic import BaseModel
 
 from flows.server import HOST, reserved_port
 from models.deferred import torch
+from tasks import errors
 from tasks.errors import UserError
 from tasks.process import LOG, WATCHED
 from tasks.progress import Log
@@ -133,7 +134,7 @@ def failure(place: Path, failed: Mapping[int, int]) -> Exception:
     reports = [json.loads(path.read_text()) | {"rank": path.stem[6:]} for path in place.glob("error-*.json")]
     for report in sorted(reports, key=lambda report: (report["kind"] != "mistake", report["time"])):
         if report["kind"] == "mistake":
-            return UserError(report["message"])
+            return getattr(errors, report["type"], UserError)(report["message"])  # a kind of it says more
         if not killed:
             error = ProcessError(f"process {report['rank']}: {report['type']}: {report['message']}")
             error.add_note(report["traceback"])

@@ -23,7 +23,7 @@ from flows.control import Call, Control, Promised, Rules, rules, trace
 from flows.digests import DamagedError
 from flows.execution import Direct
 from flows.home import home
-from flows.key import ROOTS, code_digest, stage_key
+from flows.key import code_digest, roots_of, stage_key
 from flows.notes import NOTE, run_note
 from flows.page.publish import publish_run
 from flows.registry import register_policy
@@ -79,10 +79,11 @@ class Pipeline:
         self.package = package
         self.rules: Rules = rules(calls, control, store)
         # Hashed before anything runs: code that is edited meanwhile is not the code that runs.
-        roots = ROOTS if package == "tasks" else (package,)
         self.code = {
-            label: code_digest(f"{package}.{call.stage}", call.options, roots) for label, call in calls.items()
+            label: code_digest(f"{package}.{call.stage}", call.options, roots_of(package))
+            for label, call in calls.items()
         }
+        self.begun: set[str] = set()  # a forced stage begins anew once, and not when it is tried again
         self.parent: str | None = None
         self.done: list[Done] = []
         self.outcome: Outcome | None = None
@@ -139,8 +140,9 @@ class Pipeline:
             lasting=home() / "answers",
             workers=execution.at_once,
         )
-        code, slot = self.code[call.label], self.engine.slot
-        run = compute(self.store, call, key, code, self.parent, self.package, is_forced, how, slot, execution)
+        code, slot, anew = self.code[call.label], self.engine.slot, is_forced and call.label not in self.begun
+        self.begun.add(call.label)
+        run = compute(self.store, call, key, code, self.parent, self.package, anew, how, slot, execution)
         return Done(call.label, run, False)
 
     def _found(self, call: Call, key: str) -> tuple[StageRun | None, tuple[str, ...]]:
@@ -165,9 +167,27 @@ class Pipeline:
             run = self.store.stage_run(run_id)
         except DamagedError as error:
             raise UserError(f"{call.label}: {error} in run {run_id}: {self._remake(call)}") from error
-        remark = f"taken as it is, though its code has changed: `--force {call.label}` makes it again"
-        has_changed = self.store.code_of(run_id) != self.code[call.label]
-        return Done(call.label, run, True, (remark,) if has_changed else ())
+        changed = self._changed(call, run_id)
+        remark = f"taken as it is, though {changed} changed since: `--force {call.label}` makes it again"
+        return Done(call.label, run, True, (remark,) if changed else ())
+
+    def _changed(self, call: Call, run_id: str) -> str:
+        """What of a stage is not what it was in an earlier run of it, in words; nothing in most cases."""
+        tags = self.store.client.get_run(run_id).data.tags
+        code, inputs = tags.get("rlmec.code", ""), {name: output.digest for name, output in call.inputs.items()}
+        changed = []
+        if code != self.code[call.label]:
+            changed.append("its code")
+        if tags.get("rlmec.settings") != call.settings:
+            changed.append("its options")
+        else:
+            try:
+                key = stage_key(call.stage, code, call.options, call.seed if call.seeded else None, inputs)
+            except UserError:  # a file that it read is not there any more
+                key = ""
+            if key != tags.get("rlmec.key"):
+                changed.append("what it reads")
+        return " and ".join(changed)
 
     def _remake(self, call: Call) -> str:
         return f"`{self._command()} --force {call.label} --until {call.label}` makes it again"

@@ -3,12 +3,15 @@ the latest, `champion` the one that the recurring flow starts from."""
 
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from mlflow.exceptions import MlflowException
 
 from flows.artifacts import Output, StageRun
 from flows.digests import DamagedError
+from flows.home import home, locked
 from flows.store import Store, use_as_default
 from tasks.errors import UserError
 
@@ -50,21 +53,31 @@ def champion(store: Store, name: str) -> str | None:
         return None
 
 
+@contextmanager
+def registry_lock() -> Iterator[None]:
+    """Around what reads who is champion and then changes it: of this machine's processes one does so at a time."""
+    with locked(home() / ".registry.lock"):
+        yield
+
+
 def promote(store: Store, name: str, version: str) -> None:
-    """Make a version the champion, and remember those before it."""
-    set_champions(store, name, [*champions(store, name), version])
+    """Make a version the champion, and remember those before it. Call it under `registry_lock`."""
+    before = champions(store, name)
+    if before[-1:] != [version]:
+        set_champions(store, name, [*before, version])
 
 
 def rollback(store: Store, name: str) -> tuple[str, str]:
     """Make the champion before this one champion again; both versions. UserError where there was none before."""
     use_as_default(store)
-    try:
-        *before, now = champions(store, name)
-    except (MlflowException, ValueError) as error:
-        raise UserError(f"{name} has no champion: `rlmec improve` makes the first") from error
-    if not before:
-        raise UserError(f"{name}: version {now} was the first champion, and there is none before it to go back to")
-    set_champions(store, name, before)
+    with registry_lock():
+        try:
+            *before, now = champions(store, name)
+        except (MlflowException, ValueError) as error:
+            raise UserError(f"{name} has no champion: `rlmec improve` makes the first") from error
+        if not before:
+            raise UserError(f"{name}: version {now} was the first champion, and there is none before it to go back to")
+        set_champions(store, name, before)
     return now, before[-1]
 
 

@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -119,10 +119,22 @@ def unfinished(work: Path, keys: set[str]) -> Iterator[Path]:
         key = folder.name.partition(".")[0]
         if not folder.is_dir() or folder.name == "cache" or key in keys:
             continue
-        if lock := held_lock(work / f"{key}.lock"):
-            (work / f"{key}.lock").unlink()
+        with alone(folder) as is_alone:
+            if is_alone:
+                yield folder
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[bool]:
+    """Whether no live process works in a stage's folder; while the block lasts, none begins to."""
+    path = folder.with_name(f"{folder.name.partition('.')[0]}.lock")
+    lock = held_lock(path)
+    try:
+        yield lock is not None
+    finally:
+        if lock is not None:
+            path.unlink()
             os.close(lock)
-            yield folder
 
 
 def trained(store: Store, runs: Iterable[Run]) -> Iterator[tuple[str, Path | None]]:
@@ -156,4 +168,6 @@ def delete(store: Store, unneeded: Waste) -> None:
         said = getattr(error, "stderr", "") or error
         raise UserError(f"not all of it could be deleted ({one_line(Exception(said))}); try again") from error
     for folder in unneeded.folders:
-        shutil.rmtree(folder, ignore_errors=True)
+        with alone(folder) as is_alone:  # a stage may have gone on there since
+            if is_alone:
+                shutil.rmtree(folder, ignore_errors=True)

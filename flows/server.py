@@ -5,6 +5,7 @@ minutes to report its own end, and that SIGKILL leaves behind. This one is out o
 when its standard input closes, which the system does when the run that started it is gone, however it went.
 """
 
+import importlib
 import os
 import socket
 import subprocess
@@ -37,6 +38,7 @@ def prefect_server() -> Iterator[None]:
     with ExitStack() as running:
         with database_lock():
             port, server = running.enter_context(started(log))
+            importlib.import_module("transformers.modeling_utils")  # stages need it, and the server takes seconds, too
             wait_until_up(server, port, log)
         with temporary_settings({PREFECT_API_URL: f"http://{HOST}:{port}/api"}):
             yield

@@ -21,6 +21,7 @@ from flows.artifacts import StageRun
 from flows.control import Call, source_of
 from flows.digests import DamagedError
 from flows.home import work
+from flows.key import check_unedited, roots_of
 from flows.launch import in_processes
 from flows.listing import first_sentence
 from flows.metrics import MetricLog
@@ -54,21 +55,21 @@ def compute(
     code: str,
     parent: str | None,
     package: str,
-    is_forced: bool,
+    anew: bool,
     how: Work,
     slot: Slot,
     execution: Any,
 ) -> StageRun:
     """Run a stage in a run of its own below `parent` and commit what it wrote. `how` says who computes its shards
     and how far its checkpoints are apart; the folder for them is made here. `slot` is held while it computes.
-    `execution` says in how many processes it trains."""
+    `execution` says in how many processes it trains. anew: what an earlier attempt has left is thrown away."""
     run = store.start(call.label, stage_tags(call, key, code), parent)
     run_id = run.info.run_id
     log = MetricLog(store.client, run_id)
     try:
         store.params(run_id, {**call.options.model_dump(mode="json"), "seed": call.seed})
         store.inputs(run_id, call.inputs)
-        with naming(call), slot(call.options), working_folder(key, is_forced) as folder:
+        with naming(call), slot(call.options), working_folder(key, anew) as folder:
             started = time.monotonic()
             out = folder / "out"
             shutil.rmtree(out, ignore_errors=True)
@@ -97,6 +98,7 @@ def call_function(
         inputs = {name: store.fetch(output) for name, output in call.inputs.items()}
     except DamagedError as error:
         raise UserError(f"{error}: --force the stage that wrote it") from error
+    check_unedited(module, call.options, roots_of(package), execution.is_elsewhere(call.options))
     if execution.trains_together(call.options):
         in_processes(execution, module, call.stage, call.options, inputs, out, call.seed, log, work)
     else:
@@ -112,7 +114,7 @@ def naming(call: Call) -> Iterator[None]:
     except UserError as error:
         if call.label == call.stage:
             raise
-        raise UserError(f"{call.label}: {error}") from error
+        raise type(error)(f"{call.label}: {error}") from error
 
 
 def describe(store: Store, run_id: str, call: Call, package: str, seconds: float) -> None:
@@ -152,12 +154,12 @@ def fail(store: Store, run_id: str, label: str, log: MetricLog, error: Exception
 
 
 @contextlib.contextmanager
-def working_folder(key: str, is_forced: bool) -> Iterator[Path]:
+def working_folder(key: str, anew: bool) -> Iterator[Path]:
     """RLMEC_HOME/work/KEY, deleted after success; another while another process works on the same key."""
     work().mkdir(parents=True, exist_ok=True)
     lock = held_lock(work(f"{key}.lock"))
     folder = work(key if lock else f"{key}.{os.getpid()}")
-    if is_forced:
+    if anew:
         shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(exist_ok=True)
     try:

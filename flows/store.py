@@ -203,10 +203,6 @@ class Store:
                 problems.append(f"{error} in run {run.info.run_id}")
         return None, problems
 
-    def code_of(self, run_id: str) -> str:
-        """The digest of the code that computed a stage's run."""
-        return self.client.get_run(run_id).data.tags.get("rlmec.code", "")
-
     def from_other_code(self, label: str, settings: str, code: str) -> str | None:
         """The id of a finished run of a stage with these options and this seed that other code computed, or None."""
         where = f"tags.`rlmec.settings` = '{settings}' and attributes.status = 'FINISHED'"

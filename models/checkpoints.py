@@ -3,11 +3,11 @@
     checkpoints = Checkpoints(folder, every=100)
     for done, report in train(model, steps, …, checkpoints=checkpoints):
 
-A checkpoint holds the weights that are trained, optimiser, schedule, random states, and whatever else the caller names
-with `state_dict` and `load_state_dict`; its position is the number of updates in its name. It is written under
-another name and then renamed, so there is never half of one. Weights are safetensors; the rest is read with torch's
-`weights_only`, which runs no code. Of several processes the first writes, and what it writes is whole: a run may go on
-with another number of processes.
+A checkpoint holds the weights that are trained, optimiser, schedule, each process's random states, and whatever else
+the caller names with `state_dict` and `load_state_dict`; its position is the number of updates in its name. It is
+written under another name and then renamed, so there is never half of one. Weights are safetensors; the rest is read
+with torch's `weights_only`, which runs no code. Of several processes the first writes, and what it writes is whole: a
+run may go on with another number of processes.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Stateful(Protocol):
 
 
 class RandomStates:
-    """The generators that a model in training may draw from (dropout)."""
+    """The generators of a process that a model in training may draw from (dropout)."""
 
     def state_dict(self) -> dict[str, Any]:
         version, words, gauss = random.getstate()
@@ -66,7 +66,7 @@ class Checkpoints:
     def register(self, model: PreTrainedModel, optimiser: torch.optim.Optimizer, *others: Stateful) -> None:
         """Name what belongs to a checkpoint."""
         self.weights = {name: weights for name, weights in model.named_parameters() if weights.requires_grad}
-        self.optimiser, self.others = optimiser, [RandomStates(), *others]
+        self.optimiser, self.others = optimiser, others
 
     def restore(self) -> int:
         """Load the newest checkpoint; return its number of updates, 0 without one."""
@@ -88,6 +88,8 @@ class Checkpoints:
         self.optimiser.load_state_dict(optimiser)
         for other, state in zip(self.others, states["others"], strict=True):
             other.load_state_dict(state)
+        if processes.rank() < len(states["random"]):  # else there were fewer processes, and this one draws its own
+            RandomStates().load_state_dict(states["random"][processes.rank()])
         return int(found[-1].name.removeprefix(PREFIX))
 
     def save(self, done: int) -> None:
@@ -100,13 +102,14 @@ class Checkpoints:
             number: {name: collected(value) for name, value in state.items()}
             for number, state in optimiser["state"].items()
         }
+        drawn = processes.gathered(RandomStates().state_dict())
         if processes.rank() == 0:
             older, partial = self.found(), self.folder / "partial"
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True)
             save_file(weights, partial / WEIGHTS)
-            states = {"optimiser": optimiser, "others": [other.state_dict() for other in self.others]}
-            torch.save(states, partial / STATES)
+            others = [other.state_dict() for other in self.others]
+            torch.save({"optimiser": optimiser, "others": others, "random": drawn}, partial / STATES)
             os.replace(partial, self.folder / f"{PREFIX}{done:08d}")
             for folder in older:
                 shutil.rmtree(folder)

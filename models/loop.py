@@ -10,6 +10,7 @@ own, counted over the whole optimiser step (all micro-batches, all processes) be
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -36,6 +37,10 @@ class NotEnoughMemoryError(Exception):
     """Even the smallest micro-batch does not fit into the device's memory."""
 
 
+class NotFiniteError(Exception):
+    """An update whose gradients are not numbers any more; the weights are those before it."""
+
+
 @dataclass(frozen=True)
 class Optimisation:
     """AdamW and its schedule; the defaults are the paper's, but for the learning rate, which each stage sets.
@@ -58,9 +63,9 @@ class Optimisation:
 
     def __post_init__(self) -> None:
         for name in ("learning_rate", "max_gradient_norm", "micro_batch_tokens"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name} must be greater than 0")
-        if not 0 <= self.warm_up_fraction <= 1 or self.weight_decay < 0:
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be a number greater than 0")
+        if not (0 <= self.warm_up_fraction <= 1 and 0 <= self.weight_decay < math.inf):
             raise ValueError("warm_up_fraction must lie in 0..1, and weight_decay must not be negative")
 
 
@@ -150,17 +155,19 @@ def update(
     max_norm: float,
     examples: Sequence[Example],
 ) -> dict[str, float]:
-    """Learn from these examples, and return the report."""
+    """Learn from these examples, and return the report; NotFiniteError where that would destroy the weights."""
     started = time.perf_counter()
     sums = gradients(reading, processes.share(examples), shortest=min(map(len, examples)))
-    norm = torch.nn.utils.clip_grad_norm_(reading.trained, max_norm)
+    norm = float(whole(torch.nn.utils.clip_grad_norm_(reading.trained, max_norm)))
+    if not math.isfinite(norm):  # one such update would make every weight NaN
+        raise NotFiniteError(f"the gradient's norm is {norm}, and the loss {sums['loss']:g}")
     rate = schedule.get_last_lr()[0]
     optimiser.step()
     schedule.step()
     optimiser.zero_grad()
     tokens = sum(len(example) for example in examples)
     return sums | {
-        "gradient_norm": float(whole(norm)),
+        "gradient_norm": norm,
         "learning_rate": float(rate),
         "tokens": tokens,
         "tokens_per_second": tokens / (time.perf_counter() - started),

@@ -1,4 +1,4 @@
-"""The one exception for a user's mistake: its message names the file, row or key and what to do."""
+"""The exceptions for a user's mistake: their messages name the file, row or key and what to do."""
 
 
 class UserError(Exception):
@@ -6,3 +6,11 @@ class UserError(Exception):
 
     The command line prints the message as one line and exits 2, without a traceback.
     """
+
+
+class NothingToLearnError(UserError):
+    """There is nothing to train a model on: a comparison goes on without the recipe."""
+
+
+class DivergedError(UserError):
+    """Losses or gradients ceased to be numbers: a comparison goes on without the learning rate."""

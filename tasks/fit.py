@@ -14,9 +14,9 @@ from models import processes
 from models.batch import Example
 from models.checkpoints import Stateful
 from models.deferred import torch
-from models.loop import NotEnoughMemoryError, Optimisation, train
+from models.loop import NotEnoughMemoryError, NotFiniteError, Optimisation, train
 from models.objectives import Objective, weighted_nll
-from tasks.errors import UserError
+from tasks.errors import DivergedError, UserError
 from tasks.progress import Log, counting
 from tasks.records import derive_seed
 from tasks.work import Work
@@ -92,10 +92,12 @@ class History:
 
 
 @contextmanager
-def enough_memory() -> Iterator[None]:
-    """Tell the user what to do where memory does not suffice."""
+def telling(label: str) -> Iterator[None]:
+    """Tell the user what to do where memory does not suffice, or training diverges."""
     try:
         yield
+    except NotFiniteError as error:
+        raise DivergedError(f"training diverged ({error}): lower {label}.optimisation.learning_rate") from error
     except NotEnoughMemoryError as error:
         raise UserError(
             f"{error} (try optimisation.gradient_checkpointing=true, optimisation.precision=bf16, a lora, a smaller "
@@ -120,11 +122,12 @@ def fit(
     """Train for at most `updates` updates, logging each; yields the number done after each, so that the caller
     may look at the model and stop. Goes on after the newest checkpoint; logs updates_resumed. Dropout, where there is
     some, is drawn from `seed`. `reference` is for objectives that measure the drift from it; `longest` is the longest
-    example, which is tried first. UserError where memory does not suffice for it."""
+    example, which is tried first. UserError where memory does not suffice for it, DivergedError where an update would
+    make the weights no numbers."""
     torch.manual_seed(derive_seed(seed, "dropout", processes.rank()))  # whatever this process has drawn before
     reports = train(model, steps, updates, objectives, optimisation, work.checkpoints, [history, *also], reference,
                     longest, work.sharded)  # fmt: skip
-    with enough_memory(), counting(label, updates, "updates") as counter:
+    with telling(label), counting(label, updates, "updates") as counter:
         for done, report in reports:
             if done > counter.done + 1:
                 counter.skip(done - 1)

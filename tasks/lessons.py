@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from models.batch import Example
-from tasks.errors import UserError
+from tasks.errors import NothingToLearnError, UserError
 from tasks.prompts import line_spans, solution_completion, solve_prompt
 from tasks.records import ById, read_table
 
@@ -76,7 +76,7 @@ class Lessons:
             unscored = samples["sample_id"].filter(~has["token_rewards"])[0]
             raise UserError(f"{inputs['token_rewards']}: sample {unscored} has no token rewards; rerun stage score")
         if "pairs" in has and not has["pairs"].any():
-            raise UserError(f"{inputs['pairs']}: no rewrite was accepted, so there is no pair to learn from")
+            raise NothingToLearnError(f"{inputs['pairs']}: no rewrite was accepted, so there is no pair to learn from")
         is_right = samples["is_right"]
         self.rewritten, self.paired = (int(has[name].sum()) if name in has else 0 for name in ("edits", "pairs"))
         imitated = [verdict for kind, verdict in (("right", True), ("wrong", False)) if kind in options.imitate]

@@ -19,7 +19,7 @@ from models.loop import Optimisation
 from models.lora import Lora, adapted, merged
 from models.objectives import Objective
 from tasks import parts
-from tasks.errors import UserError
+from tasks.errors import NothingToLearnError
 from tasks.fit import History, Made, batches, fit, shuffled_cycle
 from tasks.lessons import Lessons
 from tasks.progress import Log, silent
@@ -151,7 +151,9 @@ def train_policy(
         right, wrong = len(lessons.right), len(lessons.wrong) + len(lessons.unimitated)
         log({"right_samples": right, "wrong_samples": wrong, "rewrites": lessons.rewritten, "pairs": lessons.paired})
         if not right and not wrong:
-            raise UserError("no sample teaches anything under this recipe: look at the samples and rewrites tables")
+            raise NothingToLearnError(
+                "no sample teaches anything under this recipe: look at the samples and rewrites tables"
+            )
         steps, size = mixed_batches(lessons, options, order), right + wrong
         longest = lessons.longest()
     else:

@@ -21,7 +21,7 @@ from models import policy
 from models.batch import Example
 from models.loop import Optimisation
 from models.lora import Lora, adapted, merged
-from tasks.errors import UserError
+from tasks.errors import NothingToLearnError
 from tasks.fit import IMITATION, History, Made, batches, fit, imitated
 from tasks.progress import Log, silent
 from tasks.prompts import (
@@ -82,11 +82,11 @@ def train_reward_model(
     pairs = accepted_pairs(inputs, options.unseen_share)
     trained = pairs.filter("trained")
     if not len(trained):
-        raise UserError(
+        raise NothingToLearnError(
             "no teacher rewrite was accepted, so the reward model has nothing to learn from: look at reject_reason "
             "in the rewrites table of stage teach, and sample more problems (sample.problems) if there are few"
         )
-    right = right_samples(inputs["samples"], round(options.copies * len(trained)))
+    right = right_samples(inputs["samples"], round(options.copies * len(trained)), options.unseen_share)
 
     def example(number: int) -> Example:
         """Those that locate come first, then the rewrites, then the copies."""
@@ -112,19 +112,25 @@ def train_reward_model(
 
 def accepted_pairs(inputs: Mapping[str, Path], unseen_share: float) -> pl.DataFrame:
     """Accepted rewrites beside their samples, with `trained` false for the problems held out (by their id)."""
-    place = pl.col("problem_id").map_elements(held_out_place, return_dtype=pl.Float64)
     columns = ["sample_id", "located_step", "rewrite_ids"]
     rewrites = accepted_rewrites(inputs["rewrites"], columns).collect(engine="streaming")
     samples = among(scan_table("samples", inputs["samples"], list(SAMPLE)), rewrites, "sample_id")
     pairs = rewrites.join(samples, on="sample_id", how="inner", maintain_order="left")
-    return pairs.with_columns(trained=place >= unseen_share)
+    return pairs.with_columns(trained=place_of_problem() >= unseen_share)
 
 
-def right_samples(samples: Path, most: int) -> pl.DataFrame:
-    """The first right samples in the order of their ids."""
-    right = scan_table("samples", samples, ["sample_id", "is_right"]).filter("is_right").select("sample_id")
-    chosen = right.collect(engine="streaming").sort("sample_id").head(most)
+def right_samples(samples: Path, most: int, unseen_share: float) -> pl.DataFrame:
+    """The first right samples of problems that are not held out, in the order of their ids."""
+    columns = ["sample_id", "problem_id", "is_right"]
+    right = scan_table("samples", samples, columns).filter("is_right").select("sample_id", "problem_id")
+    seen = right.collect(engine="streaming").filter(place_of_problem() >= unseen_share)
+    chosen = seen.select("sample_id").sort("sample_id").head(most)
     return among(scan_table("samples", samples, list(SAMPLE)), chosen, "sample_id").sort("sample_id")
+
+
+def place_of_problem() -> pl.Expr:
+    """`held_out_place` of each row's problem: those below `unseen_share` are held out."""
+    return pl.col("problem_id").map_elements(held_out_place, return_dtype=pl.Float64)
 
 
 def held_out_place(problem_id: str) -> float:

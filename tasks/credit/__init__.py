@@ -14,6 +14,7 @@ and, where it has use for them,
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from pydantic import BaseModel, Field, ValidationInfo, field_validator
 
 from models.deferred import torch
 from tasks import parts
+from tasks.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -90,8 +92,27 @@ class CreditOptions(BaseModel, extra="forbid", frozen=True):
         assert self.credit is not None
         request = Request(inputs, samples, problems, self.batch_size, at)
         own = parts.options(__name__, self.credit, self.settings, "credit source")
-        given = source(self.credit).credit(own, request)
-        return sorted(given, key=lambda one: one.row)
+        given = sorted(source(self.credit).credit(own, request), key=lambda one: one.row)
+        check(self.credit, given, samples)
+        return given
+
+
+def check(name: str, given: Sequence[TokenCredit], samples: Sequence[Mapping[str, Any]]) -> None:
+    """UserError where a credit source, which may be a user's own, does not give each sample's every token a number."""
+    rows = [one.row for one in given]
+    if rows != list(range(len(samples))):
+        raise UserError(
+            f"credit source {name}: each of {len(samples)} samples needs credit once, and it gave {len(rows)} rows, "
+            f"{len(set(rows))} of them different"
+        )
+    for one, sample in zip(given, samples, strict=True):
+        tokens = len(sample["completion_ids"])
+        for what, values in (("rewards", one.rewards), ("probabilities", one.probabilities)):
+            if values is not None and (len(values) != tokens or not all(map(math.isfinite, values))):
+                raise UserError(
+                    f"credit source {name}, sample {sample.get('sample_id', one.row)}: {tokens} tokens need as many "
+                    f"finite {what}, and it gave {len(values)}"
+                )
 
 
 def source(name: str) -> ModuleType:

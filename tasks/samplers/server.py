@@ -152,8 +152,9 @@ class Asking:
                 f"{len(prompt)}: serve the checkpoint that the run starts from"
             )
         is_from_text = ids is None
-        ids = encode(self.tokenizer, text) if ids is None else ids
-        return Completion(row, with_end(self.tokenizer, ids, ended), ended, is_from_text)
+        ids = with_end(self.tokenizer, encode(self.tokenizer, text) if ids is None else ids, ended)
+        # No completion is without a token: where a filter leaves none, it ended at once.
+        return Completion(row, ids or [end(self.tokenizer)], ended or not ids, is_from_text)
 
 
 def token_ids(choice: Mapping[str, Any]) -> list[int] | None:

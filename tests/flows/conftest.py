@@ -78,6 +78,8 @@ class FakeExecution(BaseModel, frozen=True):
     def trains_together(self, options: Any) -> bool:
         return False
 
+    is_elsewhere = trains_together
+
 
 class FakeConfig(BaseModel, frozen=True):
     preset: str = "toy"

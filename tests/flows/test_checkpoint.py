@@ -4,11 +4,13 @@ import shutil
 
 import pytest
 
+from flows.artifacts import put
 from flows.checkpoint import checkpoint
 from flows.control import Trace, source_of
 from flows.digests import content_digest
 from flows.store import open_store
 from models import policy
+from tasks.errors import UserError
 from tasks.prompts import solve_prompt
 
 CHAT = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}{% if add_generation_prompt %}<me>\n{% endif %}"
@@ -62,3 +64,19 @@ def test_an_earlier_run_in_plain_text_had_the_same_checkpoint_as_one_that_is_pla
 def test_without_a_template_there_is_nothing_to_leave_out(bench, policy_folder):
     store = open_store()
     assert checkpoint(store, str(policy_folder), False) == checkpoint(store, str(policy_folder), True)
+
+
+def test_a_folder_without_safetensors_is_refused_before_anything_reads_it(bench, tmp_path):
+    (tmp_path / "pickled").mkdir()
+    (tmp_path / "pickled" / "pytorch_model.bin").write_bytes(b"")
+    with pytest.raises(UserError, match=r"pickled' has no \.safetensors file; pickled weights are not read"):
+        checkpoint(open_store(), str(tmp_path / "pickled"))
+
+
+def test_of_two_processes_that_make_the_same_copy_the_second_takes_the_firsts(tmp_path):
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "made by").write_text(name)
+        put(tmp_path / name, tmp_path / "place")
+    assert [path.name for path in tmp_path.iterdir()] == ["place"]
+    assert (tmp_path / "place" / "made by").read_text() == "first"

@@ -9,7 +9,7 @@ from functools import partial
 import polars as pl
 import pytest
 
-from tasks.errors import UserError
+from tasks.errors import DivergedError, NothingToLearnError, UserError
 
 
 @pytest.fixture(scope="module")
@@ -185,12 +185,38 @@ def test_of_equally_good_learning_rates_the_smaller_is_taken(monkeypatch):
     assert Comparison(comparison("sft", "rft"), None, "", Direct()).tuned("sft") == 1.0
 
 
+def test_a_learning_rate_at_which_training_diverges_is_not_taken(monkeypatch):
+    from flows.compare import Comparison
+    from flows.execution import Direct
+
+    def outcome(self, config, name, purpose):
+        if config.train_policy.optimisation.learning_rate == 2.5e-4:
+            return {"accuracy": {"mine": {"after": {"right": 1, "total": 10}}}}
+        raise DivergedError("the gradient's norm is nan")
+
+    monkeypatch.setattr(Comparison, "outcome", outcome)
+    assert Comparison(comparison("sft", "rft"), None, "", Direct()).tuned("sft") == 0.5
+
+
+def test_a_mistake_that_is_not_the_recipes_own_ends_the_comparison(monkeypatch):
+    """Or each recipe would begin with a teacher's whole budget."""
+    from flows.compare import Comparison
+    from flows.execution import Direct
+
+    def outcome(self, config, name, purpose):
+        raise UserError("max_requests is spent")
+
+    monkeypatch.setattr(Comparison, "outcome", outcome)
+    with pytest.raises(UserError, match="max_requests is spent"):
+        Comparison(comparison("sft", "dpo"), None, "", Direct()).add("dpo")
+
+
 def test_a_recipe_that_finds_nothing_to_learn_from_is_left_out_with_the_reason(monkeypatch, capsys):
     from flows.compare import Comparison
     from flows.execution import Direct
 
     def outcome(self, config, name, purpose):
-        raise UserError("no rewrite was accepted")
+        raise NothingToLearnError("no rewrite was accepted")
 
     monkeypatch.setattr(Comparison, "outcome", outcome)
     work = Comparison(comparison("sft", "dpo"), None, "", Direct())

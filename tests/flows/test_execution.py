@@ -1,6 +1,7 @@
 """Shards over threads, processes and a local Ray cluster: what a stage writes does not depend on who computed it."""
 
 import importlib.util
+import time
 
 import pytest
 
@@ -78,3 +79,36 @@ def test_a_shard_that_failed_is_retried_alone(server):
     with Prefect(ExecutionOptions(retries=1)) as engine:
         assert list(engine.shards(flaky, [Span(0, 2), Span(2, 4)])) == [(0, 2), (2, 4)]
     assert flaky.calls == 3  # the first span twice, the second once
+
+
+def test_where_a_shard_fails_those_at_work_are_waited_for_and_no_other_is_begun(server):
+    """Or a retry of the stage would compute beside what is left of the attempt before it."""
+    from flows.engine import Prefect
+    from flows.execution import ExecutionOptions
+
+    begun, done = [], []
+
+    def make(span):
+        begun.append(span.first)
+        if span.first == 0:
+            raise OSError("a hiccup")
+        time.sleep(1)
+        done.append(span.first)
+        return span
+
+    with Prefect(ExecutionOptions(runner="threads", workers=2)) as engine:
+        with pytest.raises(OSError, match="a hiccup"):
+            list(engine.shards(make, [Span(first, first + 1) for first in range(6)]))
+        assert len(begun) <= 3  # the one that failed, the one beside it, and one in its place at most
+        assert sorted([0, *done]) == sorted(begun)
+
+
+def test_a_cluster_that_there_is_is_not_told_how_many_cpus_it_has():
+    pytest.importorskip("prefect_ray")
+    from flows.engine import task_runner
+    from flows.execution import ExecutionOptions
+
+    def told(**options):
+        return task_runner(ExecutionOptions(runner="ray", workers=3, **options)).init_kwargs.get("num_cpus")
+
+    assert (told(), told(ray_address="127.0.0.1:6379")) == (3, None)

@@ -2,11 +2,15 @@
 right."""
 
 import json
+from types import SimpleNamespace
 
+import polars as pl
 import pytest
 
+from flows import improve
+from flows.pipeline import Outcome
 from flows.registry import champion, promote, register_policy, registered_model, rollback
-from flows.store import open_store
+from flows.store import Store, open_store
 from tasks.errors import UserError
 
 
@@ -41,6 +45,40 @@ def test_a_policy_registered_again_keeps_its_version(bench):
     store, run_id = open_store(), bench.stage("train_policy")["run_id"]
     first = register_policy(store, store.stage_run(run_id), bench.outcome.summary)
     assert register_policy(store, store.stage_run(run_id), bench.outcome.summary) == first
+
+
+def test_a_version_that_is_champion_already_is_not_made_so_again(bench):
+    bench.go(updates=2)
+    bench.go(updates=3)
+    store = open_store()
+    for version in ("1", "2", "2"):
+        promote(store, "rlmec-toy", version)
+    assert rollback(store, "rlmec-toy") == ("2", "1")
+
+
+@pytest.mark.parametrize(("compared_with", "promoted"), [("1", True), ("2", False)])
+def test_a_candidate_takes_the_place_of_the_champion_that_it_was_compared_with_and_of_no_other(
+    bench, monkeypatch, compared_with, promoted
+):
+    """Version 1 is champion: the round began with it, or with version 2, which was rolled back meanwhile."""
+    bench.go()
+    store, summary = open_store(), bench.outcome.summary
+    register_policy(store, store.stage_run(bench.stage("train_policy")["run_id"]), summary)
+    promote(store, "rlmec-toy", "1")
+    better = pl.DataFrame({"benchmark": ["all"]})
+    better.write_parquet(bench.folder / "comparison.parquet")
+    monkeypatch.setattr(improve, "decide", lambda rows, level: SimpleNamespace(promoted=True, reason="better", p=0.001))
+    monkeypatch.setattr(Store, "fetch", lambda self, output: bench.folder / "comparison.parquet")
+    outputs = SimpleNamespace(
+        outputs={"comparison": None, "model": store.stage_run(bench.stage("train_policy")["run_id"]).outputs["model"]},
+        run_id=bench.stage("train_policy")["run_id"],
+    )
+    monkeypatch.setattr(Store, "stage_run", lambda self, run_id: outputs)
+    stages = [*summary["stages"], {"name": "compare_predictions", "run_id": ""}]
+    result = improve.conclude(store, Outcome({**summary, "stages": stages}, ""), 0.05, compared_with)
+    assert result["promoted"] is promoted
+    if not promoted:
+        assert result["reason"] == "version 1 became champion while the round was at work with version 2"
 
 
 @pytest.fixture(scope="module")

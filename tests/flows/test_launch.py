@@ -200,6 +200,15 @@ def test_the_first_error_is_told_and_not_that_of_the_process_that_lost_the_other
     assert str(failure(tmp_path, {0: 1, 1: -9})).startswith("process 1 was ended by signal 9")
 
 
+def test_what_kind_of_mistake_a_process_made_is_not_lost(tmp_path):
+    """A comparison goes on without a recipe that diverges, and not without one whose dataset is not there."""
+    for kind in ("DivergedError", "UserError"):
+        report = {"kind": "mistake", "message": "lower the rate", "type": kind, "traceback": "", "time": 1.0}
+        (tmp_path / "error-0.json").write_text(json.dumps(report))
+        error = failure(tmp_path, {0: 1})
+        assert (type(error).__name__, str(error)) == (kind, "lower the rate")
+
+
 def test_training_stages_alone_run_in_several_processes(bench, monkeypatch):
     """The fake method's one stage with updates; what it is called with is what it would be called with here."""
     called = []

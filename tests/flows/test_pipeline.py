@@ -2,6 +2,9 @@
 
 import pytest
 
+from flows.control import Control
+from flows.execution import Direct
+from flows.pipeline import run_method
 from flows.store import open_store
 from tasks.errors import UserError
 
@@ -19,7 +22,6 @@ def test_a_second_identical_run_computes_nothing_and_links_the_first_runs_stages
 
 
 def test_a_plan_of_a_finished_pipeline_concludes_it_and_of_an_unfinished_one_leaves_nothing(bench):
-    from flows.control import Control
     from flows.pipeline import reused
 
     method = bench.method
@@ -92,7 +94,6 @@ def test_from_run_takes_earlier_stages_although_their_code_has_changed(bench):
 
 
 def test_from_run_without_a_difference_takes_all_of_it(bench, capsys):
-    from flows.control import Control
     from flows.pipeline import reused
 
     bench.go()
@@ -100,7 +101,7 @@ def test_from_run_without_a_difference_takes_all_of_it(bench, capsys):
     name = open_store().client.get_run(first).info.run_name
     (bench.code / "helper.py").write_text("VALUE = 2\n")
     bench.forget_code()
-    remark = "train_policy: taken as it is, though its code has changed: `--force train_policy` makes it again"
+    remark = "train_policy: taken as it is, though its code changed since: `--force train_policy` makes it again"
     capsys.readouterr()
     assert bench.go(from_run=name) == []
     assert remark in capsys.readouterr().err
@@ -169,3 +170,60 @@ def test_a_users_mistake_in_one_of_several_stages_of_a_kind_says_in_which(bench,
     with pytest.raises(UserError) as error, naming(call):
         raise UserError("none")
     assert str(error.value) == line
+
+
+class Retrying(Direct):
+    """Tries a stage that failed once more, as Prefect does."""
+
+    def stage(self, label, action):
+        try:
+            return action()
+        except OSError:
+            return action()
+
+
+def test_a_forced_stage_that_is_tried_again_goes_on_with_what_it_had_done(bench):
+    spare = bench.code / "spare.py"
+    body = """
+    import pathlib
+    if (shard := work.folder / "shard").exists():
+        pathlib.Path(out, "copy.json").write_text(shard.read_text())
+        return
+    shard.write_text("made by the first attempt")
+    raise OSError("a hiccup")
+"""
+    spare.write_text(spare.read_text() + body)
+    control = Control(force=("spare",))
+    outcome = run_method(bench.method, bench.config_of(), control, bench.package, Retrying())
+    (made,) = (stage for stage in outcome.summary["stages"] if stage["name"] == "spare")
+    assert bench.artifact(made["run_id"], "copy.json").read_text() == "made by the first attempt"
+
+
+def test_code_that_is_edited_before_its_stage_is_loaded_does_not_run_under_the_old_codes_key(bench):
+    trains = bench.code / "train_policy.py"
+    before, prepare = trains.read_text(), bench.code / "prepare.py"
+    edit = f"\n    Path({str(trains)!r}).write_text({(before + chr(10) + 'VALUE = 2' + chr(10))!r})\n"
+    prepare.write_text(prepare.read_text() + edit)
+    with pytest.raises(
+        UserError, match=r"train_policy\.py was edited while this run was at work: give the same command"
+    ):
+        bench.go()
+    assert bench.ran() == ["prepare", "spare"]
+    bench.forget_code()
+    assert bench.go() == ["train_policy", "evaluate"]
+
+
+def test_from_run_says_where_what_a_stage_reads_has_changed(bench, capsys, monkeypatch):
+    """An options class that names a file, as that of `prepare` does."""
+    data = bench.folder / "mine.jsonl"
+    data.write_text("one")
+    monkeypatch.setattr(type(bench.config_of().prepare), "files", lambda self: [data], raising=False)
+    bench.go()
+    first = bench.outcome.run_id
+    assert bench.go(from_run=first) == []
+    assert "taken as it is" not in capsys.readouterr().err
+    remark = "prepare: taken as it is, though what it reads changed since: `--force prepare` makes it again"
+    for change in (lambda: data.write_text("two"), data.unlink):
+        change()
+        assert bench.go(from_run=first) == []
+        assert remark in capsys.readouterr().err

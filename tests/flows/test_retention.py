@@ -112,7 +112,7 @@ def test_folders_of_stages_that_no_kept_run_began_go_unless_another_process_is_a
     (work / "0123").mkdir(parents=True)
     (work / "0123" / "shard").write_text("x" * 100)
     store = open_store()
-    with working_folder("4567", is_forced=False):
+    with working_folder("4567", anew=False):
         found = waste(store, keep=4)
         assert [folder.name for folder in found.folders] == ["0123"]
         assert found.size == 100
@@ -134,3 +134,17 @@ def test_the_command_shows_and_deletes_only_when_told(bench, four, capsys):
     assert main(["prune", "--keep", "1", "--delete"]) == 0
     assert len(everything(store)) == len(before) - 6
     assert json.loads(store.client.get_registered_model("rlmec-toy").tags["rlmec.champions"]) == ["2"]
+
+
+def test_a_folder_that_a_stage_goes_on_in_after_it_was_found_stays(bench, four):
+    from flows.stage import working_folder
+
+    shard = bench.folder / "home" / "work" / "0123" / "shard"
+    shard.parent.mkdir(parents=True)
+    shard.write_text("done")
+    store = open_store()
+    found = waste(store, keep=4)
+    assert [folder.name for folder in found.folders] == ["0123"]
+    with working_folder("0123", anew=False):
+        delete(store, found)
+        assert shard.read_text() == "done"

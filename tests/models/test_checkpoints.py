@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from models import processes
 from models.batch import Example
-from models.checkpoints import Checkpoints
+from models.checkpoints import Checkpoints, RandomStates
 from models.loop import Optimisation, train
 from models.objectives import weighted_nll
 
@@ -77,3 +78,26 @@ def test_weights_in_a_checkpoint_are_safetensors(model, tmp_path):
     run(model, tmp_path)
     names = {path.name for path in (tmp_path / "updates-00000006").iterdir()}
     assert "model.safetensors" in names
+
+
+def test_each_process_goes_on_with_the_random_numbers_that_it_would_have_drawn(model, tmp_path, monkeypatch):
+    """Two processes, acted by one: what the second says is its own state, and one more begins with its own seed."""
+    optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
+    checkpoints = Checkpoints(tmp_path, every=1)
+    checkpoints.register(model, optimiser)
+
+    def drawn_by(seed):
+        torch.manual_seed(seed)
+        states = RandomStates().state_dict()
+        return states, float(torch.rand(()))
+
+    (first, drawn), (second, drawn_by_second) = drawn_by(1), drawn_by(2)
+    monkeypatch.setattr(processes, "gathered", lambda own: [first, second])
+    checkpoints.save(1)
+    torch.manual_seed(3)
+    third = float(torch.rand(()))
+    for rank, expected in enumerate([drawn, drawn_by_second, third]):
+        torch.manual_seed(3)
+        monkeypatch.setattr(processes, "rank", lambda rank=rank: rank)
+        assert checkpoints.restore() == 1
+        assert float(torch.rand(())) == expected

@@ -7,7 +7,7 @@ import torch
 
 from models.batch import Example, collate
 from models.logprobs import token_logprobs
-from models.loop import Optimisation, train
+from models.loop import NotFiniteError, Optimisation, train
 from models.objectives import pairwise, policy_gradient, weighted_nll
 
 RIGHT = Example(
@@ -95,3 +95,20 @@ def test_every_update_reports_what_the_run_page_shows(model):
         "loss", "loss/weighted_nll", "loss/policy_gradient", "reward_mean", "clipped_fraction",
         "kl_to_reference", "gradient_norm", "learning_rate", "tokens", "tokens_per_second",
     } <= report.keys()  # fmt: skip
+
+
+def test_an_update_that_would_make_the_weights_no_numbers_is_not_made(model):
+    """A rate of 1e30 makes them so large in the first update that the second has no gradient."""
+    model = copy.deepcopy(model)
+    options = Optimisation(learning_rate=1e30, warm_up_fraction=0)
+    reports = train(model, [[RIGHT]] * 3, 3, OBJECTIVES, options)
+    next(reports)
+    with pytest.raises(NotFiniteError, match="the gradient's norm is nan"):
+        next(reports)
+    assert all(weights.isfinite().all() for weights in model.parameters())
+
+
+@pytest.mark.parametrize("rate", [0.0, float("nan"), float("inf")])
+def test_a_learning_rate_is_a_number_above_0(rate):
+    with pytest.raises(ValueError, match="learning_rate must be a number greater than 0"):
+        Optimisation(learning_rate=rate)

@@ -8,6 +8,7 @@ import torch
 
 from models import policy, tiny
 from tasks.credit import (
+    CreditOptions,
     Request,
     contrast,
     critical,
@@ -263,3 +264,35 @@ def test_a_model_of_another_tokenizer_is_refused_by_name(source, name, words, fo
     policy.save(tiny.new_llama(other, layers=1, width=16, heads=2, feed_forward=32, seed=0), other, tmp_path / "other")
     with pytest.raises(UserError, match=f"{words} and the policy have different tokenizers"):
         asked(source, {**folders, name: tmp_path / "other"}, [sample_row(tokenizer, "12")], {"p": PROBLEM})
+
+
+OWN = """
+from tasks.credit import TokenCredit
+
+def credit(options, request):
+    yield from {given}
+"""
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("[TokenCredit(1, [0.0]), TokenCredit(1, [0.0, 0.0])]", "gave 2 rows, 1 of them different"),
+        ("[TokenCredit(0, [0.0, 0.0])]", "each of 2 samples needs credit once, and it gave 1 rows"),
+        (
+            "[TokenCredit(0, [0.0]), TokenCredit(1, [0.0])]",
+            "sample a: 2 tokens need as many finite rewards, and it gave 1",
+        ),
+        (
+            "[TokenCredit(0, [0.0, float('nan')]), TokenCredit(1, [0.0])]",
+            "sample a: 2 tokens need as many finite rewards",
+        ),
+        ("[TokenCredit(0, [0, 0], [0.5]), TokenCredit(1, [0.0])]", "2 tokens need as many finite probabilities"),
+    ],
+)
+def test_a_source_of_the_users_that_does_not_credit_every_token_once_is_named(tmp_path, given, message):
+    path = tmp_path / "mine.py"
+    path.write_text(OWN.replace("{given}", given))
+    samples = [{"sample_id": "a", "completion_ids": [5, 6]}, {"sample_id": "b", "completion_ids": [7]}]
+    with pytest.raises(UserError, match=f"credit source .*mine.py.*{message}"):
+        CreditOptions(credit=str(path)).give({}, samples, {}, CPU)

@@ -40,6 +40,13 @@ def test_a_completion_that_met_the_length_limit_has_no_end(serving, drawn, token
     assert tokenizer.eos_token_id not in made.ids
 
 
+@pytest.mark.parametrize("ids", [{}, {"token_ids": []}])
+def test_a_completion_of_which_a_filter_leaves_nothing_ended_at_once(serving, drawn, tokenizer, ids):
+    server = serving(lambda body: completion("", "content_filter", **ids))
+    (made,) = drawn("server", Decoding(9), server.url, ["Tom?"])
+    assert (made.ids, made.ended) == ([tokenizer.eos_token_id], True)
+
+
 def test_a_server_with_another_tokenizer_is_named(serving, drawn):
     server = serving(lambda body: completion("x", prompt_tokens=99))
     with pytest.raises(UserError, match="reads a prompt as 99 tokens and the policy's tokenizer as"):

@@ -18,7 +18,13 @@ from tasks.rewrite import forced_start
 from tasks.sample import SampleOptions, sample
 from tasks.score import ScoreOptions, score
 from tasks.train_policy import TrainPolicyOptions, train_policy
-from tasks.train_reward_model import TrainRewardModelOptions, parts_of, train_reward_model
+from tasks.train_reward_model import (
+    TrainRewardModelOptions,
+    held_out_place,
+    parts_of,
+    right_samples,
+    train_reward_model,
+)
 from tasks.warm_up import Architecture, WarmUpOptions, is_surely_above, until_next_look, warm_up
 
 FAST = Optimisation(learning_rate=1e-3)
@@ -170,3 +176,17 @@ def test_a_reward_model_may_score_problems_that_have_no_reference_solution(run, 
         score(ScoreOptions(settings={"with_reference": has_reference}), inputs, out)
         found.append(read_table("token_rewards", out / "token_rewards.parquet")["probabilities"].to_list())
     assert found[0] != found[1]
+
+
+def test_right_samples_of_problems_that_are_held_out_are_not_copied(tmp_path):
+    """Of 40 problems, a right sample each, half is held out, by id."""
+    rows = [
+        {"sample_id": f"s{number}", "problem_id": f"p{number}", "prompt_ids": [1], "completion_ids": [2],
+         "completion": "", "finish_reason": "stop", "extracted_answer": "1", "is_right": True}
+        for number in range(40)
+    ]  # fmt: skip
+    write_table(table("samples", rows), "samples", tmp_path / "samples.parquet")
+    copied = right_samples(tmp_path / "samples.parquet", most=40, unseen_share=0.5)["problem_id"].to_list()
+    assert 10 < len(copied) < 30
+    assert set(copied) == {row["problem_id"] for row in rows if held_out_place(row["problem_id"]) >= 0.5}
+    assert len(right_samples(tmp_path / "samples.parquet", most=7, unseen_share=0.5)) == 7
