@@ -13,6 +13,7 @@ import importlib.util
 import pkgutil
 import sys
 from collections.abc import Mapping
+from dataclasses import fields
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -105,7 +106,11 @@ def settings(kind: type[Any], given: Any, where: str) -> Any:
         problem = error.errors()[0]
         name = ".".join([where, *(str(part) for part in problem["loc"][1:])])
         unknown = problem["type"] in ("extra_forbidden", "unexpected_keyword_argument")
-        message = "there is no such setting" if unknown else problem["msg"].removeprefix("Value error, ")
+        message = problem["msg"].removeprefix("Value error, ")
+        if unknown:
+            known = kind.model_fields if issubclass(kind, BaseModel) else [field.name for field in fields(kind)]
+            near = f"; {suggestion(str(problem['loc'][1]), known)}" if len(problem["loc"]) == 2 else ""
+            message = f"there is no such setting{near}"
         raise ValueError(f"{name}: {message}") from error
 
 

@@ -66,11 +66,20 @@ class PrepareOptions(BaseModel, extra="forbid", frozen=True):
         return [self.dataset] if isinstance(self.dataset, str) else self.dataset or []
 
     def folder(self, name: str) -> str | None:
-        """Where the published files of a dataset lie; None for the hub, and for a path, which says so itself."""
+        """Where the published files of a dataset lie; None for the hub, and for a path, which says so itself. UserError
+        where `path` should hold a folder for each dataset and has none for this one: the hub's may be other data."""
         if name in self.paths or self.path is None or name == self.dataset:
             return self.paths.get(name, self.path)
+        if isinstance(self.dataset, str):  # then `path` is that dataset's own
+            return None
         below = Path(self.path).expanduser() / name
-        return str(below) if not isinstance(self.dataset, str) and below.is_dir() else None
+        if below.is_dir():
+            return str(below)
+        if name in datasets.names() and datasets.get(name).HUB:
+            raise UserError(
+                f"{below}: no such folder; the data path holds one for each dataset, with its published files"
+            )
+        return None
 
     def files(self) -> list[Path]:
         """The local files and folders that are read: what a content key of this stage must cover, too."""

@@ -110,14 +110,14 @@ def test_a_recipe_with_the_same_credit_source_keeps_what_was_set_for_it():
         ({"preset": "smoke", "sets": ["seed.x=1"]}, "seed"),
         ({"preset": "smoke", "sets": ["recipe=sft"]}, "--recipe"),
         ({"preset": "smoke", "sets": ["score.credit=grn"]}, "there is no credit source 'grn': did you mean 'grm'?"),
-        ({"preset": "smoke", "sets": ["score.settings.bta=1"]}, "settings.bta: there is no such setting"),
+        ({"preset": "smoke", "sets": ["score.settings.bta=1"]}, "bta: there is no such setting; did you mean 'beta'?"),
         (
             {"preset": "smoke", "sets": ["train_policy.objectives.pairwize={}"]},
             "there is no objective 'pairwize': did you mean 'pairwise'?",
         ),
         (
             {"preset": "smoke", "sets": ["train_policy.objectives.policy_gradient.eps=1"]},
-            "policy_gradient.eps: there is no such setting",
+            "policy_gradient.eps: there is no such setting; there are: ",
         ),
         (
             {"preset": "smoke", "sets": ["train_policy.objectives.policy_gradient.clip=2"]},

@@ -227,3 +227,10 @@ def test_from_run_says_where_what_a_stage_reads_has_changed(bench, capsys, monke
         change()
         assert bench.go(from_run=first) == []
         assert remark in capsys.readouterr().err
+
+
+def test_an_earlier_run_of_another_preset_is_refused(bench):
+    bench.go()
+    other = bench.config_of().model_copy(update={"preset": "other"})
+    with pytest.raises(UserError, match="that run is of preset toy, not of other; leave the preset out"):
+        run_method(bench.method, other, Control(from_run="latest"), bench.package, Direct())

@@ -317,3 +317,5 @@ def test_the_folder_of_one_dataset_is_its_own_and_of_several_holds_one_each(tmp_
     assert several.folder("gsm8k") == str(tmp_path / "gsm8k")
     assert several.folder("svamp") == str(tmp_path / "svamp")
     assert several.folder("arithmetic") is None
+    with pytest.raises(UserError, match=r"math: no such folder; the data path holds one for each dataset"):
+        several.folder("math")
