@@ -36,7 +36,7 @@ class PrepareOptions(BaseModel, extra="forbid", frozen=True):
     path: str | None = Field(
         None,
         description="folder of the dataset's published files; of several or none, holds a folder by each's name. "
-        "What is not there comes from the hub",
+        "Unset, they come from the hub",
     )
     benchmarks: list[str] = Field(
         ["test", "hard", "big"],

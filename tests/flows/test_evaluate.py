@@ -63,11 +63,16 @@ def test_a_checkpoint_that_does_not_exist_is_named(place, rlmec, checkpoint, lin
 
 
 def test_a_data_folder_holds_a_folder_for_each_dataset(tmp_path):
+    def prepare(data):
+        return evaluation_config("x", ["gsm8k", "svamp", "gsm8k:train"], data=data).prepare
+
     (tmp_path / "gsm8k").mkdir()
-    config = evaluation_config("x", ["gsm8k", "svamp", "gsm8k:train"], data=str(tmp_path))
-    assert config.prepare.folder("gsm8k") == str(tmp_path / "gsm8k")
-    assert config.prepare.folder("svamp") is None  # from the hub
-    assert config.prepare.parts() == ["tasks.datasets.gsm8k", "tasks.datasets.svamp"]
+    with pytest.raises(UserError, match=r"svamp: no such folder; the data path holds one for each dataset"):
+        prepare(str(tmp_path)).parts()  # the hub's may be other data than those that were meant
+    (tmp_path / "svamp").mkdir()
+    for given, places in ((str(tmp_path), [tmp_path / "gsm8k", tmp_path / "svamp"]), (None, [])):
+        assert prepare(given).files() == places
+        assert prepare(given).parts() == ["tasks.datasets.gsm8k", "tasks.datasets.svamp"]
 
 
 def test_an_option_or_benchmark_that_does_not_exist_is_named():
