@@ -106,8 +106,9 @@ class Rules:
     taken: Mapping[str, str] = field(default_factory=dict)
 
 
-def rules(calls: Mapping[str, Call], control: Control, store: "Store") -> Rules:
-    """The rules that the user's wishes make; UserError for a stage or run that does not exist."""
+def rules(calls: Mapping[str, Call], control: Control, store: "Store", preset: str) -> Rules:
+    """The rules that the user's wishes make; UserError for a stage or run that does not exist, and for an earlier run
+    of another preset: what comes of it would be registered under this one's name."""
     if control.only and control.until:
         raise UserError("--only and --until exclude each other: --only already stops after its stage")
     forced = frozenset(label for name in control.force for label in matching(calls, name, "--force"))
@@ -123,7 +124,13 @@ def rules(calls: Mapping[str, Call], control: Control, store: "Store") -> Rules:
         raise UserError(f"--force {useless[0]} has no effect: that stage does not run here")
     taken = {}
     if control.from_run:
-        taken = taken_from(calls, store, store.pipeline(control.from_run), only | forced)
+        run = store.pipeline(control.from_run)
+        theirs = run.data.tags.get("rlmec.preset")
+        if theirs != preset:
+            raise UserError(
+                f"--from-run {control.from_run}: that run is of preset {theirs}, not of {preset}; leave the preset out"
+            )
+        taken = taken_from(calls, store, run, only | forced)
     return Rules(frozenset(needed), forced, only, last, taken)
 
 

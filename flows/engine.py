@@ -10,6 +10,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
+from itertools import islice
 from typing import Any, Generic, TypeVar
 
 from prefect import task
@@ -57,11 +58,10 @@ class Prefect(Direct):
             return
         if self.runner is None:  # only now, for a pipeline that is all in the store has no shards
             self.runner = self.running.enter_context(task_runner(self.options))
-        waiting = list(reversed(spans))
-        running: list[PrefectFuture[Span]] = []
-        while waiting or running:  # no more than are computed at once: what is queued could not be taken back
-            while waiting and len(running) < self.options.at_once:
-                running.append(self.runner.submit(one, {"make": make, "span": waiting.pop()}))
+        waiting = (self.runner.submit(one, {"make": make, "span": span}) for span in spans)
+        # No more than are computed at once: what is queued could not be taken back.
+        running: list[PrefectFuture[Span]] = list(islice(waiting, self.options.at_once))
+        while running:
             done = next(as_completed(running))
             running.remove(done)
             try:
@@ -69,6 +69,7 @@ class Prefect(Direct):
             except Exception:  # a retry of the stage must find none of its shards still at work
                 wait(running)
                 raise
+            running += islice(waiting, 1)
 
 
 class Here(Generic[T]):

@@ -66,9 +66,8 @@ def improve(config: RunConfig, level: float = LEVEL) -> Outcome:
             store.tag(parent, {NOTE: f"Round {number} from {start}. {run_note(result)} {result['reason']}."})
             publish_run(store, parent, result)
             store.tag(parent, {"rlmec.promoted": str(result["promoted"]), "rlmec.candidate": result["candidate"]})
-            if result[
-                "promoted"
-            ]:  # last: a round that fails has changed nothing, and is made again from where it began
+            if result["promoted"]:
+                # Last: a round that fails has changed nothing, and is made again from where it began.
                 promote(store, model, result["candidate"])
         became = "is the new champion" if result["promoted"] else f"does not replace {start}"
         say(f"{model}: version {result['candidate']} {became}: {result['reason']}")

@@ -74,8 +74,22 @@ def roots_of(package: str) -> tuple[str, ...]:
 
 def code_digest(module: str, options: BaseModel, roots: tuple[str, ...] = ROOTS) -> str:
     """The hash of the code that stage module `module` runs with these options."""
+    return digest_of({name: tree_digest(path) for name, path in code_of(module, options, roots).items()})
+
+
+def check_unedited(module: str, options: BaseModel, roots: tuple[str, ...], elsewhere: bool) -> None:
+    """UserError where a file of a stage's code was edited since its key was made and will be read only now, in this
+    process or (`elsewhere`) in a new one: what would run is not what the key says."""
+    for name, path in code_of(module, options, roots).items():
+        is_loaded = not elsewhere and (name in sys.modules or name.endswith(".py"))
+        if not is_loaded and (not path.is_file() or read.__wrapped__(path).digest != tree_digest(path)):
+            raise UserError(f"{path} was edited while this run was at work: give the same command again")
+
+
+def code_of(module: str, options: BaseModel, roots: tuple[str, ...]) -> dict[str, Path]:
+    """The files that stage module `module` runs with these options, by the names of their modules."""
     named: list[str] = getattr(options, "parts", list)()
-    return digest_of({name: tree_digest(path) for name, path in sources([module, *named], roots).items()})
+    return sources([module, *named], roots)
 
 
 def sources(start: Iterable[str], roots: tuple[str, ...] = ROOTS) -> dict[str, Path]:
@@ -130,16 +144,6 @@ class Source(NamedTuple):
 
     digest: str
     imports: tuple[ast.Import | ast.ImportFrom, ...]
-
-
-def check_unedited(module: str, options: BaseModel, roots: tuple[str, ...], elsewhere: bool) -> None:
-    """UserError where a file of a stage's code was edited since its key was made and will be read only now, in this
-    process or (`elsewhere`) in a new one: what would run is not what the key says."""
-    named: list[str] = getattr(options, "parts", list)()
-    for name, path in sources([module, *named], roots).items():
-        is_loaded = not elsewhere and (name in sys.modules or name.endswith(".py"))
-        if not is_loaded and (not path.is_file() or read.__wrapped__(path).digest != read(path).digest):
-            raise UserError(f"{path} was edited while this run was at work: give the same command again")
 
 
 # Read once a process: an edit made while a pipeline runs must not reach the keys of code loaded before it.

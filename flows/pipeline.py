@@ -77,9 +77,7 @@ class Pipeline:
     ) -> None:
         self.config, self.store, self.control, self.engine = config, store, control, engine
         self.package = package
-        if control.from_run:
-            same_preset(store, control.from_run, config.preset)
-        self.rules: Rules = rules(calls, control, store)
+        self.rules: Rules = rules(calls, control, store, config.preset)
         # Hashed before anything runs: code that is edited meanwhile is not the code that runs.
         self.code = {
             label: code_digest(f"{package}.{call.stage}", call.options, roots_of(package))
@@ -197,13 +195,6 @@ class Pipeline:
     def _command(self) -> str:
         from_run = f" --from-run {self.control.from_run}" if self.control.from_run else ""
         return f"{self.control.command}{from_run}"
-
-
-def same_preset(store: Store, name: str, preset: str) -> None:
-    """UserError where an earlier run is of another preset: its policy would be registered under this one's name."""
-    theirs = store.pipeline(name).data.tags.get("rlmec.preset")
-    if theirs != preset:
-        raise UserError(f"--from-run {name}: that run is of preset {theirs}, not of {preset}; leave the preset out")
 
 
 def say_remarks(label: str, remarks: Sequence[str]) -> None:

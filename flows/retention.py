@@ -9,12 +9,11 @@ every stage that any of these was made from. Runs of other programs are left alo
 pages before go with the rest: its garbage collection takes all that is marked.
 """
 
-import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +25,7 @@ from flows.artifacts import local_path, model_root
 from flows.control import stage_runs
 from flows.digests import DamagedError
 from flows.registry import champions, registered_name
-from flows.stage import held_lock
+from flows.stage import alone
 from flows.store import Store, one_line, paged, use_as_default
 from tasks.errors import UserError
 
@@ -122,19 +121,6 @@ def unfinished(work: Path, keys: set[str]) -> Iterator[Path]:
         with alone(folder) as is_alone:
             if is_alone:
                 yield folder
-
-
-@contextmanager
-def alone(folder: Path) -> Iterator[bool]:
-    """Whether no live process works in a stage's folder; while the block lasts, none begins to."""
-    path = folder.with_name(f"{folder.name.partition('.')[0]}.lock")
-    lock = held_lock(path)
-    try:
-        yield lock is not None
-    finally:
-        if lock is not None:
-            path.unlink()
-            os.close(lock)
 
 
 def trained(store: Store, runs: Iterable[Run]) -> Iterator[tuple[str, Path | None]]:

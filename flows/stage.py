@@ -157,17 +157,25 @@ def fail(store: Store, run_id: str, label: str, log: MetricLog, error: Exception
 def working_folder(key: str, anew: bool) -> Iterator[Path]:
     """RLMEC_HOME/work/KEY, deleted after success; another while another process works on the same key."""
     work().mkdir(parents=True, exist_ok=True)
-    lock = held_lock(work(f"{key}.lock"))
-    folder = work(key if lock else f"{key}.{os.getpid()}")
-    if anew:
-        shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(exist_ok=True)
-    try:
+    with alone(work(key)) as is_alone:
+        folder = work(key if is_alone else f"{key}.{os.getpid()}")
+        if anew:
+            shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(exist_ok=True)
         yield folder
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[bool]:
+    """Whether no other live process works on the key of a working folder; while the block lasts, none begins to."""
+    path = folder.with_name(f"{folder.name.partition('.')[0]}.lock")
+    lock = held_lock(path)
+    try:
+        yield lock is not None
     finally:
-        if lock:
-            work(f"{key}.lock").unlink(missing_ok=True)
+        if lock is not None:
+            path.unlink(missing_ok=True)
             os.close(lock)
 
 

@@ -63,17 +63,14 @@ def test_a_candidate_takes_the_place_of_the_champion_that_it_was_compared_with_a
     """Version 1 is champion: the round began with it, or with version 2, which was rolled back meanwhile."""
     bench.go()
     store, summary = open_store(), bench.outcome.summary
-    register_policy(store, store.stage_run(bench.stage("train_policy")["run_id"]), summary)
+    trained = store.stage_run(bench.stage("train_policy")["run_id"])
+    register_policy(store, trained, summary)
     promote(store, "rlmec-toy", "1")
-    better = pl.DataFrame({"benchmark": ["all"]})
-    better.write_parquet(bench.folder / "comparison.parquet")
+    pl.DataFrame({"benchmark": ["all"]}).write_parquet(bench.folder / "comparison.parquet")
     monkeypatch.setattr(improve, "decide", lambda rows, level: SimpleNamespace(promoted=True, reason="better", p=0.001))
     monkeypatch.setattr(Store, "fetch", lambda self, output: bench.folder / "comparison.parquet")
-    outputs = SimpleNamespace(
-        outputs={"comparison": None, "model": store.stage_run(bench.stage("train_policy")["run_id"]).outputs["model"]},
-        run_id=bench.stage("train_policy")["run_id"],
-    )
-    monkeypatch.setattr(Store, "stage_run", lambda self, run_id: outputs)
+    run = SimpleNamespace(outputs={**trained.outputs, "comparison": None}, run_id=trained.run_id)
+    monkeypatch.setattr(Store, "stage_run", lambda self, run_id: run)
     stages = [*summary["stages"], {"name": "compare_predictions", "run_id": ""}]
     result = improve.conclude(store, Outcome({**summary, "stages": stages}, ""), 0.05, compared_with)
     assert result["promoted"] is promoted
