@@ -106,7 +106,7 @@ class Rules:
     taken: Mapping[str, str] = field(default_factory=dict)
 
 
-def rules(calls: Mapping[str, Call], control: Control, store: "Store", preset: str) -> Rules:
+def rules(calls: Mapping[str, Call], control: Control, store: "Store", preset: str | None) -> Rules:
     """The rules that the user's wishes make; UserError for a stage or run that does not exist, and for an earlier run
     of another preset: what comes of it would be registered under this one's name."""
     if control.only and control.until:

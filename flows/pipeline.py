@@ -77,7 +77,7 @@ class Pipeline:
     ) -> None:
         self.config, self.store, self.control, self.engine = config, store, control, engine
         self.package = package
-        self.rules: Rules = rules(calls, control, store, config.preset)
+        self.rules: Rules = rules(calls, control, store, config.heading.get("preset"))
         # Hashed before anything runs: code that is edited meanwhile is not the code that runs.
         self.code = {
             label: code_digest(f"{package}.{call.stage}", call.options, roots_of(package))
