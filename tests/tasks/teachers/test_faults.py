@@ -25,7 +25,7 @@ def faults(serving):
         "429": fault(429, body=KEY.encode()),
         "429 with Retry-After": fault(429, {"Retry-After": "0.01"}),
         "500": fault(500, body=b"<html>" + KEY.encode()),
-        "hang": fault(hangs=1.0),
+        "hang": fault(hangs=4.0),  # twice as long as the client waits; all else is answered sooner on a busy machine, too
         "connection cut": fault(cut=True, body=b""),
         "connection cut in the middle": fault(cut=True, body=b'{"choices": [{"mess'),
         "half a JSON": fault(body=b'{"choices": [{"mess'),
@@ -64,7 +64,7 @@ def test_a_thousand_requests_to_a_server_that_fails_in_every_way(
     monkeypatch.setenv("FAULTY_KEY", KEY)
     caplog.set_level(logging.DEBUG)  # what the clients log is logged, too
     settings = {"base_url": server.url, "model": "m", "api_key_env": "FAULTY_KEY", "concurrency": 16, "candidates": 1,
-                "timeout": 0.3, "tries": 5, "most_failures": 60, "first_wait": 0.001, "longest_wait": 0.02}  # fmt: skip
+                "timeout": 2.0, "tries": 5, "most_failures": 60, "first_wait": 0.001, "longest_wait": 0.02}  # fmt: skip
     inputs, logged = wrong_samples_of(SAMPLES), {}
     (tmp_path / "work").mkdir()
     started = time.monotonic()
@@ -75,7 +75,7 @@ def test_a_thousand_requests_to_a_server_that_fails_in_every_way(
         log=lambda numbers, step=None: logged.update(numbers),
         work=Work(tmp_path / "work", lasting=tmp_path / "answers"),
     )
-    assert time.monotonic() - started < 90  # it takes some seconds where nothing else runs
+    assert time.monotonic() - started < 90  # a third of that where nothing else runs
     rows = read_table("rewrites", tmp_path / "rewrites.parquet")
     assert rows["sample_id"].to_list() == wrong_ids(inputs["samples"])["sample_id"].to_list()
     accepted = rows.filter(rows["reject_reason"].is_null())
