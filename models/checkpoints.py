@@ -81,7 +81,7 @@ class Checkpoints:
                 weights.copy_(like(saved[name], weights))
         states = torch.load(found[-1] / STATES, map_location="cpu", weights_only=True)
         optimiser = states["optimiser"]
-        order = list(self.weights.values())
+        order = [weights for group in self.optimiser.param_groups for weights in group["params"]]
         for number, state in optimiser["state"].items():
             weights = order[number]
             state |= {name: like(value, weights) for name, value in state.items() if value.shape == weights.shape}

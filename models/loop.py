@@ -43,8 +43,9 @@ class NotFiniteError(Exception):
 
 @dataclass(frozen=True)
 class Optimisation:
-    """AdamW and its schedule; the defaults are the paper's, but for the learning rate, which each stage sets.
+    """The optimiser and its schedule; the defaults are the paper's, but for the learning rate, which each stage sets.
 
+    optimiser: adamw, or muon, which learns from random weights with fewer updates (`models/optimiser.py`).
     learning_rate: the peak. warm_up_fraction: share of the updates in which it rises.
     micro_batch_tokens: padded tokens in one forward pass; halved where they do not fit into memory.
     precision: bf16 computes the layers in bfloat16 (autocast); weights, their updates, the output layer and
@@ -52,6 +53,7 @@ class Optimisation:
     keep them. Raises ValueError for a value out of range.
     """
 
+    optimiser: Literal["adamw", "muon"] = "adamw"
     learning_rate: float = 2e-5
     schedule: Literal["cosine", "constant"] = "cosine"
     warm_up_fraction: float = 0.03
@@ -111,7 +113,7 @@ def train(
 
     objectives: by name. The report has loss, loss/<name>, gradient_norm, learning_rate, tokens (of this update),
     tokens_per_second, micro_batch_tokens and what the objectives report. An update without any term has a loss of
-    exactly 0 and leaves the weights alone but for Adam's momentum. Stop by leaving the loop.
+    exactly 0 and leaves the weights alone but for the optimiser's momentum. Stop by leaving the loop.
 
     reference: the model that objectives which need "reference" measure the drift from; it is not trained.
     longest: the longest example to come. A micro-batch full of it is read first, so that memory that does not suffice
@@ -121,6 +123,8 @@ def train(
     In several processes (`models/processes.py`) each must call this with the same arguments, and reads its share of
     every update. sharded: each keeps but its part of the weights.
     """
+    from models.optimiser import new_optimiser
+
     model.train()
     if optimisation.gradient_checkpointing:
         checkpointing(model, "enable")({"use_reentrant": False})
@@ -128,9 +132,7 @@ def train(
     if sharded:
         shard(model)
     reading = Reading(model, objectives, reference, optimisation.precision, optimisation.micro_batch_tokens)
-    optimiser = torch.optim.AdamW(
-        reading.trained, lr=optimisation.learning_rate, weight_decay=optimisation.weight_decay
-    )
+    optimiser = new_optimiser(optimisation.optimiser, model, optimisation.learning_rate, optimisation.weight_decay)
     if longest:
         rehearse(reading, optimiser, longest)
     reading.width = width  # not before: the rehearsal's copies of one example would share a row

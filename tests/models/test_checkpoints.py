@@ -21,7 +21,7 @@ class KilledError(Exception):
     pass
 
 
-def run(model, folder, killed_at=None):
+def run(model, folder, killed_at=None, optimiser="adamw"):
     """Train with dropout, an average of the weights and a falling rate; return what 9 updates made."""
     torch.manual_seed(0)
     model = copy.deepcopy(model)
@@ -30,7 +30,7 @@ def run(model, folder, killed_at=None):
         layer.self_attn.attention_dropout = 0.3
     averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.5))
     checkpoints = Checkpoints(folder, every=3) if folder else None
-    options = Optimisation(learning_rate=1e-2, warm_up_fraction=0.2)
+    options = Optimisation(optimiser=optimiser, learning_rate=1e-2, warm_up_fraction=0.2)
     losses = {}
     for done, report in train(
         model, STEPS, TOTAL, {"weighted_nll": weighted_nll.Objective()}, options, checkpoints, [averaged]
@@ -53,14 +53,15 @@ def test_dropout_makes_these_runs_depend_on_the_random_state(model):
     assert len(set(islice(first[0].values(), TOTAL))) == TOTAL
 
 
+@pytest.mark.parametrize("optimiser", ["adamw", "muon"])
 @pytest.mark.parametrize(("killed_at", "resumed_at"), [(2, 0), (3, 0), (4, 3), (8, 6)])
-def test_a_run_that_was_killed_ends_with_the_same_weights(model, tmp_path, killed_at, resumed_at):
+def test_a_run_that_was_killed_ends_with_the_same_weights(model, tmp_path, killed_at, resumed_at, optimiser):
     """Checkpoints come after updates 3 and 6, each when its caller is done with the update: 3 is not there yet."""
-    expected = run(model, None)
+    expected = run(model, None, optimiser=optimiser)
     with pytest.raises(KilledError):
-        run(model, tmp_path, killed_at)
+        run(model, tmp_path, killed_at, optimiser)
     torch.rand(100)  # another process would be in another random state, too
-    losses, trained, averaged = run(model, tmp_path)
+    losses, trained, averaged = run(model, tmp_path, optimiser=optimiser)
     assert list(losses) == list(range(resumed_at + 1, TOTAL + 1))
     assert all(losses[done] == expected[0][done] for done in losses)
     assert torch.equal(trained, expected[1])
