@@ -132,7 +132,7 @@ def train(
     if sharded:
         shard(model)
     reading = Reading(model, objectives, reference, optimisation.precision, optimisation.micro_batch_tokens)
-    optimiser = new_optimiser(optimisation.optimiser, model, optimisation.learning_rate, optimisation.weight_decay)
+    optimiser = new_optimiser(model, optimisation)
     if longest:
         rehearse(reading, optimiser, longest)
     reading.width = width  # not before: the rehearsal's copies of one example would share a row

@@ -8,8 +8,7 @@ updates of both are of one size (Liu et al., 2025, arXiv 2502.16982).
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import torch
 from torch.optim import AdamW, Muon, Optimizer
@@ -17,14 +16,18 @@ from torch.optim import AdamW, Muon, Optimizer
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+    from models.loop import Optimisation
 
-def new_optimiser(name: Literal["adamw", "muon"], model: PreTrainedModel, rate: float, decay: float) -> Optimizer:
+
+def new_optimiser(model: PreTrainedModel, how: Optimisation) -> Optimizer:
     """The optimiser of a model's trained weights, with one learning rate and weight decay for all."""
+    rate, decay = how.learning_rate, how.weight_decay
     trained = [weights for weights in model.parameters() if weights.requires_grad]
-    if name == "adamw":
+    if how.optimiser == "adamw":
         return AdamW(trained, lr=rate, weight_decay=decay)
-    matrices = [weights for weights in trained if weights.ndim == 2 and id(weights) not in tables(model)]
-    others = [weights for weights in trained if all(weights is not matrix for matrix in matrices)]
+    apart = tables(model)
+    matrices = [weights for weights in trained if weights.ndim == 2 and id(weights) not in apart]
+    others = [weights for weights in trained if weights.ndim != 2 or id(weights) in apart]
     muon = Muon(matrices, lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw")
     return Together(muon, AdamW(others, lr=rate, weight_decay=decay)) if others else muon
 
@@ -42,8 +45,8 @@ class Together(Optimizer):
         self.parts = parts
         super().__init__([group for part in parts for group in part.param_groups], {})
 
-    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+    def step(self) -> None:  # type: ignore[override]
         """Update all weights."""
         for part, group in zip(self.parts, self.param_groups, strict=True):
             part.param_groups, part.state = [group], self.state  # loading a checkpoint makes both anew
-            part.step(closure)
+            part.step()
